@@ -1,0 +1,1 @@
+"""HTTP in: checks what customers ask, answers in their notation and refuses to know how a call is made."""

@@ -1,0 +1,134 @@
+"""What a call's logic needs of a phone and of a clock: the only way in which it reaches SIP and media.
+
+A test puts a scripted phone and a fake clock here; nothing else in the product is ever faked.
+"""
+
+import asyncio
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol, TypedDict
+
+from app.calls.outcome import Outcome
+from app.calls.sid import AccountSid, CallSid
+from app.calls.uri import NameAddr, SipUri
+
+
+class DialogFacts(TypedDict, total=False):
+    """What a stranger needs to CANCEL or BYE this leg from another process; stored before the INVITE leaves."""
+
+    transport: str  # udp, tcp, tls
+    destination: list[Any]  # [host, port]
+    local: list[Any]  # the socket's own [host, port]
+    via: str  # the top Via of the INVITE, sent-by and branch included
+    request_uri: str
+    from_: str  # From with its tag
+    to: str  # To, with the remote tag once there is one
+    call_id: str
+    cseq: int  # of the newest request sent
+    routes: list[str]  # Route headers of the INVITE, later the route set
+    remote_target: str  # Contact of the peer, once known
+    state: str  # calling, proceeding, confirmed
+
+
+@dataclass(frozen=True, slots=True)
+class LegOrder:
+    """One attempt to reach one `<Sip>` target. Everything in it is already valid."""
+
+    call_sid: CallSid
+    account_sid: AccountSid
+    target: SipUri  # URI headers included
+    caller: NameAddr
+    username: str | None = None
+    password: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A provisional response; `ringing` from 180 to 183 (RFC 3261 21.1)."""
+
+    at: datetime
+    code: int
+    reason: str
+    ringing: bool
+    dialog: DialogFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A 2xx with usable SDP; its ACK has left and RTP flows."""
+
+    at: datetime
+    code: int
+    reason: str
+    headers: tuple[tuple[str, str], ...]  # X- headers of the 2xx, names as received
+    dialog: DialogFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The INVITE is about to go elsewhere (401/407, 3xx, next address) or the dialog changed (target refresh)."""
+
+    dialog: DialogFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Neither RTP nor RTCP came for the media timeout, after at least one packet had come."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The leg is over and everything it held is returned; nothing follows this signal."""
+
+    at: datetime
+    outcome: Outcome
+
+
+Signal = Progress | Answered | Moved | Silence | Ended
+
+
+class PhoneLeg(Protocol):
+    """One leg, from the first INVITE to the last BYE. Its ports are bound when it is made."""
+
+    @property
+    def heard(self) -> bool:
+        """Whether any response has come: tells `no-answer` from `unreachable` at a timeout."""
+
+    @property
+    def signals(self) -> asyncio.Queue[Signal]:
+        """What happened, in order. The queue never fills; the last signal is `Ended`."""
+
+    async def prepare(self) -> DialogFacts | Outcome:
+        """Resolve and check the target and build the INVITE; an Outcome when there is nowhere to send it."""
+
+    def invite(self) -> None:
+        """Let the INVITE leave; call only after `prepare`'s facts are stored."""
+
+    def hang_up(self) -> None:
+        """CANCEL, BYE or nothing, whatever the state asks for; safe to call twice, returns at once.
+
+        The transaction lives on for 64·T1 behind it (late 1xx: CANCEL, late 2xx: ACK and BYE). RTP stops now.
+        """
+
+
+class Phone(Protocol):
+    """The SIP side of one worker."""
+
+    def leg(self, order: LegOrder) -> PhoneLeg:
+        """A new leg with its RTP port bound; raises NoFreePort."""
+
+
+class Clock(Protocol):
+    """Time as a call sees it: wall time for records, waiting that a test can move."""
+
+    def now(self) -> datetime:
+        """Aware UTC wall time."""
+
+    def monotonic(self) -> float:
+        """Seconds that never jump."""
+
+    def sleep(self, seconds: float) -> Awaitable[None]:
+        """Wait; a fake clock returns when it has been moved that far."""

@@ -1,0 +1,1 @@
+"""Text to plan: reads and writes RCML and JSON dial requests. Pure: no I/O."""

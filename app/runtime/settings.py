@@ -1,0 +1,74 @@
+"""Every setting of every role: an environment variable, its default and what it is for. Reads nothing else."""
+
+import ipaddress
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_RETRIES = "5,30,300,1800,7200,18000,36000"
+
+
+class Settings(BaseSettings):
+    """Names are ``DIAL_`` and the field's name in capitals; seconds unless the text says otherwise."""
+
+    model_config = SettingsConfigDict(env_prefix="DIAL_", frozen=True, extra="ignore")
+
+    database_url: SecretStr = Field(
+        SecretStr(""), description="PostgreSQL address (postgresql://…); empty: an embedded one"
+    )
+    data_dir: Path = Field(Path(".data"), description="where the embedded database, the first account and the key live")
+    http_host: str = Field("127.0.0.1", description="address of the API")
+    http_port: int = Field(8080, ge=0, le=65535, description="port of the API")
+    sip_host: str = Field("127.0.0.1", description="address that SIP and RTP are bound to")
+    sip_port: int = Field(5060, ge=1, le=65535, description="SIP port (UDP and TCP); worker n of `all` adds 2n")
+    sip_advertised_host: str = Field("", description="host in Via, Contact and SDP; empty: the bound one")
+    rtp_ports: str = Field("10000-19999", pattern=r"^[0-9]{1,5}-[0-9]{1,5}$", description="range of RTP ports")
+    rtp_timeout: float = Field(30, gt=0, description="silence of RTP and RTCP after which a call is hung up")
+    drain_seconds: float = Field(30, ge=0, description="how long running calls may go on after SIGTERM")
+    account_sid: str = Field("", description="sid of the first account; empty: made up, kept in the data dir")
+    auth_token: SecretStr = Field(SecretStr(""), description="token of the first account; empty: made up")
+    webhook_secret: SecretStr = Field(SecretStr(""), description="whsec_… of the first account; empty: made up")
+    secret_key: SecretStr = Field(SecretStr(""), description="seals SIP passwords and tokens at rest; `all` makes one")
+    http_allow: Annotated[tuple[Network, ...], NoDecode] = Field(
+        (), description="CIDRs that webhooks may reach although private"
+    )
+    sip_allow: Annotated[tuple[Network, ...], NoDecode] = Field(
+        (), description="CIDRs that SIP may reach although private"
+    )
+    max_calls: int = Field(200, ge=1, description="calls that one worker runs at once")
+    max_wait: float = Field(5, gt=0, description="how long a dial request may wait for a worker")
+    workers: int = Field(1, ge=1, le=64, description="worker processes of `all`")
+    webhook_retries: Annotated[tuple[float, ...], NoDecode] = Field(
+        tuple(float(part) for part in _RETRIES.split(",")),
+        description="waits before each retry of a delivery",
+    )
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error")
+    log_format: str = Field(
+        "auto", pattern="^(auto|console|json)$", description="auto: console on a terminal, else JSON"
+    )
+    root_path: str = Field("", description="path prefix that a proxy in front takes away")
+
+    @field_validator("http_allow", "sip_allow", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(ipaddress.ip_network(part.strip()) for part in value.split(",") if part.strip())
+
+    @field_validator("webhook_retries", mode="before")
+    @classmethod
+    def _seconds(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(float(part) for part in value.split(",") if part.strip())
+
+    @cached_property
+    def rtp_range(self) -> range:
+        """The RTP ports as a range, last one included."""
+        low, high = self.rtp_ports.split("-")
+        return range(int(low), int(high) + 1)

@@ -1,0 +1,1 @@
+"""Signalling: pyVoIP's classes with our own I/O (RFC 3261, RFC 6026). Knows calls, not customers."""
