@@ -1,0 +1,68 @@
+"""Cuts a TCP or TLS stream into SIP messages (RFC 3261 §18.3, RFC 5626 §3.5.1); knows no connection."""
+
+import re
+
+from app.sip.message import MalformedMessage
+
+MAX_MESSAGE = 64 * 1024  # octets, head and body together
+
+_LENGTH = re.compile(rb"(?:\A|\r\n)(?:content-length|l)[ \t]*+:(?:\r\n)?[ \t]*+([^\r]*+)", re.IGNORECASE)
+
+
+class Framer:
+    """One connection's incoming side. After MalformedMessage the connection is of no use any more: close it."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._searched = 0  # no end of head before this: each octet is looked at once, however it drips in
+        self._wanted: int | None = None  # octets of the message at the buffer's start, once its head is complete
+        self.pings = 0  # double CRLFs in the last feed: each wants one CRLF back
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Whole messages, in order; raises MalformedMessage (no Content-Length, too long, not SIP)."""
+        self._buffer += data
+        self.pings = 0
+        messages = []
+        while (message := self._next()) is not None:
+            messages.append(message)
+        return messages
+
+    def _next(self) -> bytes | None:
+        if self._wanted is None:
+            self._swallow_keep_alive()
+            self._wanted = self._measure()
+        if self._wanted is None or len(self._buffer) < self._wanted:
+            return None
+        message = bytes(self._buffer[: self._wanted])
+        del self._buffer[: self._wanted]
+        self._wanted, self._searched = None, 0
+        return message
+
+    def _swallow_keep_alive(self) -> None:
+        """Single CRLFs before a message go (§7.5); two are a ping (RFC 5626 §3.5.1); a lone one waits for its twin."""
+        while self._buffer.startswith(b"\r\n\r\n"):
+            del self._buffer[:4]
+            self.pings += 1
+            self._searched = 0
+        if self._buffer.startswith(b"\r\n") and len(self._buffer) > 3:
+            del self._buffer[:2]
+            self._searched = 0
+
+    def _measure(self) -> int | None:
+        """Length of the message at the buffer's start, None while its head is not complete."""
+        end = self._buffer.find(b"\r\n\r\n", self._searched)
+        if end < 0:
+            self._searched = max(0, len(self._buffer) - 3)
+            self._refuse_what_is_not_sip()
+            return None
+        lengths = {value.strip() for value in _LENGTH.findall(bytes(self._buffer[:end]))}
+        if len(lengths) != 1:
+            raise MalformedMessage("a message on a stream needs exactly one Content-Length")
+        length = lengths.pop()
+        if not length.isdigit() or len(length) > 6 or end + 4 + int(length) > MAX_MESSAGE:
+            raise MalformedMessage(f"Content-Length is not a number that fits into {MAX_MESSAGE} octets")
+        return end + 4 + int(length)
+
+    def _refuse_what_is_not_sip(self) -> None:
+        if len(self._buffer) > MAX_MESSAGE:
+            raise MalformedMessage(f"a head longer than {MAX_MESSAGE} octets")
