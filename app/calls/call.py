@@ -30,7 +30,7 @@ class NewCall:
     leg_index: int | None = None  # position of the <Sip> among all of the document, from 0
     callback: Callback | None = None
     rcml: str | None = None  # the parent's document as RCML, passwords masked
-    document: bytes | None = None  # the parent's whole plan, sealed (passwords inside)
+    document: bytes | None = None  # the parent's whole plan as JSON, passwords inside: the store seals it
     idempotency_key: str | None = None
     metadata: Mapping[str, str] | None = None
 

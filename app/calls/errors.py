@@ -44,3 +44,19 @@ class BadRequest(DialError):
         super().__init__("; ".join(problem.detail for problem in problems))
         self.problems = problems
         self.status = status
+
+
+class NotFound(DialError):
+    """No such record, or it is another account's: the two are told apart to nobody."""
+
+
+class KeyConflict(DialError):
+    """The Idempotency-Key was used with another request within its 24 hours."""
+
+
+class CallFinished(DialError):
+    """The call is over; nothing can be asked of it any more."""
+
+
+class AlreadyAnswered(DialError):
+    """It cannot be canceled any more, only completed."""
