@@ -1,4 +1,4 @@
-"""The real clock. Durations are measured on the monotonic clock so that a wall clock that jumps bends no record."""
+"""The real clock: wall time that advances with the monotonic clock, so that a wall clock that jumps bends no call."""
 
 import asyncio
 import time
@@ -6,28 +6,26 @@ from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
 
 
-class SystemClock:
-    """Wall time that advances with the monotonic clock from a start point that is taken anew for each call."""
+class SteadyClock:
+    """Wall time as it was when last settled, advanced by the monotonic clock.
+
+    Somebody may set the machine's clock while a call rings or talks: its durations must stay right and never
+    be negative. So the wall clock is read only when no call is running, by `settle`.
+    """
+
+    def __init__(self) -> None:
+        self.settle()
+
+    def settle(self) -> None:
+        """Take the machine's wall time anew; call it only while nothing is being timed."""
+        self._wall = datetime.now(UTC)
+        self._since = time.monotonic()
 
     def now(self) -> datetime:
-        return datetime.now(UTC)
+        return self._wall + timedelta(seconds=time.monotonic() - self._since)
 
     def monotonic(self) -> float:
         return time.monotonic()
 
     def sleep(self, seconds: float) -> Awaitable[None]:
         return asyncio.sleep(seconds)
-
-
-class SteadyClock:
-    """Wall time as it was when this was made, advanced by the monotonic clock: one per call.
-
-    A wall clock that is set while a call rings or talks must not change its durations (faults: clock ±1 d).
-    """
-
-    def __init__(self, start: datetime, monotonic_start: float) -> None:
-        self._start = start
-        self._monotonic_start = monotonic_start
-
-    def at(self, monotonic: float) -> datetime:
-        return self._start + timedelta(seconds=monotonic - self._monotonic_start)

@@ -1,0 +1,128 @@
+"""The program: one role per command, `all` when none is named. Chooses what to start and starts it, nothing more."""
+
+import asyncio
+import json
+import sys
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+from app.runtime.settings import Settings
+
+cli = typer.Typer(
+    help="Dial-to-SIP: one HTTP request places a SIP call, and every event of it reaches your webhook.",
+    no_args_is_help=False,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@cli.callback(invoke_without_command=True)
+def default(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        all_roles()
+
+
+@cli.command("all")
+def all_roles() -> None:
+    """Everything on one machine: database (embedded unless DIAL_DATABASE_URL is set), API, workers, webhooks."""
+    from app.supervisor import run_all
+
+    raise typer.Exit(run_all(_settings()))
+
+
+@cli.command()
+def api() -> None:
+    """Serve the HTTP API."""
+    _serve("api")
+
+
+@cli.command()
+def worker() -> None:
+    """Claim dial requests and place their calls."""
+    _serve("worker")
+
+
+@cli.command()
+def webhooks() -> None:
+    """Deliver what is owed to callbacks."""
+    _serve("webhooks")
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the database's schema to this version, and create the first account if there is none."""
+    from app.wiring import migrate_and_create_account
+
+    typer.echo(asyncio.run(migrate_and_create_account(_settings("DIAL_DATABASE_URL", "DIAL_SECRET_KEY"))))
+
+
+@cli.command()
+def account(
+    action: Annotated[str, typer.Argument(help="create, or rotate-secret with a sid")],
+    sid: Annotated[str, typer.Argument()] = "",
+) -> None:
+    """Create an account or give one a new webhook secret; during rotation both secrets sign."""
+    from app.wiring import manage_account
+
+    settings = _settings("DIAL_DATABASE_URL", "DIAL_SECRET_KEY")
+    typer.echo(json.dumps(asyncio.run(manage_account(settings, action, sid)), indent=2))
+
+
+@cli.command()
+def openapi() -> None:
+    """Print the OpenAPI document."""
+    from app.api.openapi import render
+
+    typer.echo(render(_settings()))
+
+
+@cli.command()
+def settings() -> None:
+    """List every setting: environment variable, default, what it is for."""
+    for name, field in Settings.model_fields.items():
+        default = field.get_default(call_default_factory=True)
+        shown = ",".join(f"{part:g}" if isinstance(part, float) else str(part) for part in default) \
+            if isinstance(default, tuple) else str(default)  # fmt: skip
+        typer.echo(f"DIAL_{name.upper():<22} {shown or '(empty)':<22} {field.description}")
+
+
+@cli.command()
+def demo() -> None:
+    """Place one call to a built-in SIP callee and show it live; exit status 0 only if the whole road worked."""
+    from app.demo.show import run_demo
+
+    raise typer.Exit(run_demo())
+
+
+def main() -> None:
+    cli()
+
+
+def _serve(role: str) -> None:
+    from app.runtime.supervised import die_with_supervisor
+    from app.wiring import serve
+
+    die_with_supervisor()
+    raise typer.Exit(serve(role, _settings("DIAL_DATABASE_URL", "DIAL_SECRET_KEY")))
+
+
+def _settings(*required: str) -> Settings:
+    """The settings, or a clear word about the one that is wrong or missing and exit status 2."""
+    try:
+        chosen = Settings()
+    except ValidationError as error:
+        for problem in error.errors():
+            name = "DIAL_" + "_".join(str(part) for part in problem["loc"]).upper()
+            typer.echo(f"{name}: {problem['msg']} (it is {problem['input']!r})", err=True)
+        raise typer.Exit(2) from None
+    for variable in required:
+        if not getattr(chosen, variable.removeprefix("DIAL_").lower()).get_secret_value():
+            typer.echo(f"{variable} is not set; only the role `all` can do without it", err=True)
+            raise typer.Exit(2)
+    return chosen
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,146 @@
+"""The live record of one call: every change it makes, the event that goes with it and the delivery that is owed.
+
+Whoever holds a call holds its one `Record`; changes are queued in order and never awaited here, so that
+signalling does not wait for the database. Knows what a change means, not how it is stored.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from datetime import datetime
+from typing import Any, Protocol
+
+from app.calls.call import Call
+from app.calls.change import Change, Facts
+from app.calls.event import Event
+from app.calls.outcome import Outcome
+from app.calls.parameters import Fired, owed, status_callback
+from app.calls.ports import Answered, Clock, DialogFacts, Progress
+from app.calls.status import FINAL, Status
+from app.runtime import log
+
+_log = log.get(__name__)
+
+
+class Journal(Protocol):
+    """Where changes become durable (`app.store.changes.Changes`)."""
+
+    def write(self, change: Change) -> asyncio.Future[None]:
+        """Queue `change`; the future is done once it is committed, or raises Fenced."""
+
+
+class Record:
+    """One call as its owner knows it; `call` is always the newest state, durable or about to be."""
+
+    def __init__(self, call: Call, journal: Journal, clock: Clock) -> None:
+        self.call = call
+        self._journal = journal
+        self._clock = clock
+        self.written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.written.set_result(None)  # of the newest change; nothing is owed yet
+
+    @property
+    def is_final(self) -> bool:
+        return self.call.status in FINAL
+
+    @property
+    def is_answered(self) -> bool:
+        return self.call.answer_time is not None
+
+    def document_starts(self) -> None:
+        """A parent without a caller: queued → in-progress, its `initiated` event."""
+        now = self._clock.now()
+        self._change(now, Status.IN_PROGRESS, Facts(start_time=now), event=Event.INITIATED)
+
+    def initiated(self, dialog: DialogFacts) -> asyncio.Future[None]:
+        """The INVITE is about to leave: await the future first, so that a call on the wire is always stored."""
+        now = self._clock.now()
+        facts = Facts(start_time=now, sip_call_id=dialog.get("call_id"), dialog=dict(dialog))
+        return self._change(now, Status.INITIATED, facts, event=Event.INITIATED)
+
+    def ringing(self, progress: Progress) -> None:
+        facts = Facts(ring_time=progress.at, dialog=dict(progress.dialog))
+        detail = {"sipResponseCode": progress.code, "sipResponseReason": progress.reason}
+        self._change(progress.at, Status.RINGING, facts, event=Event.RINGING, detail=detail)
+
+    def answered(self, answer: Answered) -> None:
+        facts = Facts(
+            answer_time=answer.at,
+            sip_response_code=answer.code,
+            sip_response_reason=answer.reason or None,
+            dialog=dict(answer.dialog),
+        )
+        detail = {"sipResponseCode": answer.code, "sipResponseReason": answer.reason}
+        self._headers = answer.headers
+        self._change(answer.at, Status.IN_PROGRESS, facts, event=Event.ANSWERED, detail=detail)
+
+    def moved(self, dialog: DialogFacts) -> asyncio.Future[None]:
+        """The INVITE goes elsewhere or the dialog changed: what a rescuer needs is stored anew."""
+        return self._change(self._clock.now(), None, Facts(dialog=dict(dialog)))
+
+    def end(self, outcome: Outcome, facts: Facts | None = None) -> None:
+        """The one way to a final status; safe to reach twice, the first outcome stays."""
+        if self.is_final:
+            return
+        now = self._clock.now()
+        facts = replace(
+            facts or Facts(),
+            end_time=now,
+            reason=outcome.reason,
+            sip_response_code=outcome.sip_code,
+            sip_response_reason=outcome.sip_reason,
+        )
+        detail = {"reason": outcome.reason, "detail": outcome.detail} if outcome.detail else {"reason": outcome.reason}
+        self._change(now, outcome.status, facts, event=Event.COMPLETED, detail=detail)
+        self._report(outcome)
+
+    _headers: Sequence[tuple[str, str]] = ()
+
+    def _change(
+        self,
+        at: datetime,
+        status: Status | None,
+        facts: Facts,
+        *,
+        event: Event | None = None,
+        detail: Mapping[str, Any] | None = None,
+    ) -> asyncio.Future[None]:
+        call = self.call
+        after = replace(call, last_seq=call.last_seq + 1, status=status or call.status, **_present(facts))
+        delivery = None
+        if event is not None and call.callback is not None and event in call.callback.events:
+            parameters = status_callback(Fired(after, event, at, self._headers), call.callback_seq)
+            delivery = owed(call.callback, parameters, call.callback_seq)
+            after = replace(after, callback_seq=call.callback_seq + 1)
+        self.call = after
+        change = Change(call.sid, call.epoch, after.last_seq, at, status, facts, event, detail, delivery)
+        self.written = self._journal.write(change)
+        self.written.add_done_callback(_seen)
+        return self.written
+
+    def _report(self, outcome: Outcome) -> None:
+        call = self.call
+        _log.info(
+            "call.finished",
+            call=call.parent_sid or call.sid,
+            leg=call.sid if call.parent_sid else None,
+            to=call.to_uri,
+            status=call.status,
+            reason=outcome.reason,
+            sip_code=call.sip_response_code,
+            detail=outcome.detail,
+            rang_s=call.ring_duration,
+            talked_s=call.duration,
+        )
+
+
+def _seen(written: asyncio.Future[None]) -> None:
+    """Only the newest change is awaited; a Fenced one before it says nothing more than that one will."""
+    if not written.cancelled():
+        written.exception()
+
+
+def _present(facts: Facts) -> dict[str, Any]:
+    """The columns that `facts` fills. Not `asdict`, which copies the dialog deeply."""
+    values = ((field.name, getattr(facts, field.name)) for field in fields(Facts))
+    return {name: value for name, value in values if value is not None}

@@ -1,0 +1,43 @@
+"""Ends calls that nobody runs: dials no worker took in time, dials ended before any worker had them, and the
+calls of a worker that died.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.calls.outcome import CANCELED_BY_API, NO_CAPACITY, Outcome, worker_lost
+from app.calls.ports import Clock
+from app.dialing.record import Journal, Record
+from app.store.queue import ClaimedDial
+
+OutcomeOf = Callable[[bool], Outcome]  # given whether that call had been answered
+
+
+@dataclass(frozen=True, slots=True)
+class Rescue:
+    """Ends whole dials: each leg, then the parent, each with its event and what it owes."""
+
+    journal: Journal
+    clock: Clock
+
+    async def not_taken(self, dial: ClaimedDial) -> None:
+        """It waited longer than DIAL_MAX_WAIT: `failed`, `no-capacity`, or what the API asked meanwhile."""
+        outcome = NO_CAPACITY if dial.parent.wanted is None else CANCELED_BY_API
+        await self._end(dial, lambda answered: outcome)
+
+    async def ended_before_taken(self, dial: ClaimedDial) -> None:
+        """The API hung it up while it waited."""
+        await self._end(dial, lambda answered: CANCELED_BY_API)
+
+    async def lost(self, dial: ClaimedDial) -> None:
+        """Its worker died; the legs have been hung up on the wire by then."""
+        await self._end(dial, lambda answered: worker_lost(answered=answered))
+
+    async def _end(self, dial: ClaimedDial, outcome_of: OutcomeOf) -> None:
+        legs = [Record(leg, self.journal, self.clock) for leg in dial.legs]
+        parent = Record(dial.parent, self.journal, self.clock)
+        for leg in legs:
+            leg.end(outcome_of(leg.is_answered))
+        parent.end(outcome_of(any(leg.is_answered for leg in legs)))
+        for record in (*legs, parent):
+            await record.written

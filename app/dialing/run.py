@@ -1,0 +1,111 @@
+"""Runs one claimed dial request: its document's verbs in order, then the end of the parent call.
+
+One task per dial; `hang_up` and `lose` reach it from outside while it runs.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from app.calls.call import Call, NewCall
+from app.calls.change import Facts
+from app.calls.errors import Fenced
+from app.calls.outcome import CANCELED_BY_API, DOCUMENT_END, Outcome, Reason, hung_up, worker_lost
+from app.calls.ports import Clock, Phone
+from app.calls.sid import CallSid
+from app.dialing.perform import DialResult, OutcomeOf, Race
+from app.dialing.place import new_legs
+from app.dialing.record import Journal, Record
+from app.rcml import serial
+from app.rcml.plan import Dial, DialRequest
+from app.store.queue import ClaimedDial
+
+AddLegs = Callable[[CallSid, Sequence[NewCall]], Awaitable[list[Call]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What a dial needs of the worker that runs it."""
+
+    phone: Phone
+    journal: Journal
+    clock: Clock
+    add_legs: AddLegs  # stores the legs of a later Dial; raises Fenced
+
+
+class RunningDial:
+    """One dial request in the hands of this worker."""
+
+    def __init__(self, claimed: ClaimedDial, parts: Running) -> None:
+        self._claimed = claimed
+        self._parts = parts
+        self._parent = Record(claimed.parent, parts.journal, parts.clock)
+        self._race: Race | None = None
+        self._connected = False  # whether any leg of any Dial was
+        self._end: Outcome | None = None  # what ended it before its document did
+
+    @property
+    def sid(self) -> CallSid:
+        return self._parent.call.sid
+
+    async def run(self) -> None:
+        """Until the parent's end is durable; Fenced ends it quietly, for somebody else has the call now."""
+        request = serial.loads(self._claimed.document)
+        self._parent.document_starts()
+        result: DialResult | None = None
+        try:
+            for number, dial in enumerate(request.document.verbs):
+                calls = self._claimed.legs if number == 0 else await self._legs_of(request, number)
+                result = await self._perform(dial, calls)
+                if self._end is not None:
+                    break
+            self._parent.end(self._end or DOCUMENT_END, _dial_facts(result))
+            await self._parent.written
+        except Fenced:
+            self.lose()
+
+    def hang_up(self, sid: CallSid, wanted: str) -> None:
+        """What the API asked: `wanted` is completed or canceled, `sid` this call or one of its legs."""
+        if sid != self.sid:
+            if self._race is not None:
+                self._race.end(_ended_by_api, sid) if wanted == "completed" else self._race.cancel(sid)
+            return
+        if wanted == "canceled" and self._is_connected:
+            return  # answered between the request and now; too late to cancel
+        self._stop(hung_up(Reason.API) if self._is_connected else CANCELED_BY_API, _ended_by_api)
+
+    def lose(self) -> None:
+        """This worker gives up: whoever talks is hung up, with the events that are due."""
+        self._stop(worker_lost(answered=self._is_connected), lambda leg: worker_lost(answered=leg.is_answered))
+
+    @property
+    def _is_connected(self) -> bool:
+        return self._connected or (self._race is not None and self._race.connected)
+
+    def _stop(self, outcome: Outcome, outcome_of: OutcomeOf) -> None:
+        self._end = self._end or outcome
+        if self._race is not None:
+            self._race.end(outcome_of)
+
+    async def _perform(self, dial: Dial, calls: Sequence[Call]) -> DialResult:
+        parts = self._parts
+        race = self._race = Race(dial, calls, journal=parts.journal, phone=parts.phone, clock=parts.clock)
+        if self._end is not None:
+            race.end(_ended_by_api)
+        result = await race.run()
+        self._connected = self._connected or race.connected
+        return result
+
+    async def _legs_of(self, request: DialRequest, number: int) -> list[Call]:
+        taken = sum(len(dial.targets) for dial in request.document.verbs[:number])
+        legs = new_legs(self._parent.call, request.document.verbs[number], first_index=taken)
+        return await self._parts.add_legs(self.sid, legs)
+
+
+def _ended_by_api(leg: Record) -> Outcome:
+    return hung_up(Reason.API) if leg.is_answered else CANCELED_BY_API
+
+
+def _dial_facts(result: DialResult | None) -> Facts:
+    if result is None:
+        return Facts()
+    return Facts(dial_call_status=result.status, dial_call_sid=result.sid, dial_call_duration=result.duration)

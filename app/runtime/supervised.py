@@ -1,0 +1,24 @@
+"""What a role process owes the supervisor that started it: word when it is ready, and not to outlive it."""
+
+import ctypes
+import os
+import signal
+import sys
+
+READY_FD = "DIAL_READY_FD"  # the write end of the supervisor's pipe
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+def announce_ready() -> None:
+    """Tell the supervisor, if there is one, that this process serves now."""
+    descriptor = os.environ.pop(READY_FD, None)
+    if descriptor is not None:
+        os.write(int(descriptor), b"\n")
+        os.close(int(descriptor))
+
+
+def die_with_supervisor() -> None:
+    """Linux: be killed when the supervisor is, for it takes the embedded database along."""
+    if READY_FD not in os.environ or not sys.platform.startswith("linux"):
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

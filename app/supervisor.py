@@ -1,0 +1,259 @@
+"""The role `all`: an embedded database, the migrations, the first account, then the role processes, kept alive.
+
+Each role is a process of its own with its role in its command line; this one runs no call and serves no request.
+"""
+
+import asyncio
+import os
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from app.runtime import log
+from app.runtime.settings import Settings
+from app.runtime.supervised import READY_FD
+from app.store import migrate
+from app.store.accounts import Accounts, FirstAccount
+from app.store.database import Database
+from app.store.embedded import EmbeddedPostgres
+from app.store.seal import Sealer, new_key
+
+_LOOPBACK = "127.0.0.0/8,::1/128"
+_READY_WITHIN = 60.0  # seconds
+_RESTART_AT_MOST_EVERY = (0.1, 5.0)  # seconds, doubling while a role dies young
+_YOUNG = 10.0  # seconds
+
+_log = log.get(__name__)
+
+
+class StartFailed(Exception):
+    """A role could not start; its own last lines say why."""
+
+
+@dataclass(slots=True)
+class RoleProcess:
+    """One role as the supervisor sees it."""
+
+    role: str
+    environment: Mapping[str, str]
+    process: asyncio.subprocess.Process | None = None
+    started_at: float = 0.0
+    restart_after: float = field(default=_RESTART_AT_MOST_EVERY[0])
+
+    async def start(self) -> None:
+        """Start it and wait for its word that it is ready; raises StartFailed."""
+        reading, writing = os.pipe()
+        self.started_at = time.monotonic()
+        self.process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "app", self.role,
+            env={**os.environ, **self.environment, READY_FD: str(writing)},
+            pass_fds=(writing,),
+        )  # fmt: skip
+        os.close(writing)
+        if not await _word_from(reading):
+            raise StartFailed(f"the {self.role} process did not start; see its lines above")
+
+    def send(self, number: signal.Signals) -> None:
+        if self.process is not None and self.process.returncode is None:
+            self.process.send_signal(number)
+
+    async def wait(self) -> int:
+        return await self.process.wait() if self.process is not None else 0
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What had to be there before any role could start."""
+
+    environment: Mapping[str, str]
+    account: FirstAccount
+    account_file: Path
+
+
+def run_all(settings: Settings) -> int:
+    """Run every role until SIGTERM; from the main thread, to which the embedded server's life is bound."""
+    log.configure(settings.log_level, settings.log_format, "all")
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    embedded = None if settings.database_url.get_secret_value() else EmbeddedPostgres(settings.data_dir)
+    url = embedded.start() if embedded else settings.database_url.get_secret_value()
+    try:
+        return asyncio.run(_run(settings, url, is_embedded=embedded is not None))
+    except StartFailed as error:
+        _log.error("all.start_failed", error=str(error))
+        return 1
+    finally:
+        if embedded:
+            embedded.stop()
+
+
+async def _run(settings: Settings, url: str, *, is_embedded: bool) -> int:
+    await asyncio.to_thread(migrate.upgrade, url)
+    house = await _set_up(settings, url, is_embedded=is_embedded)
+    supervisor = Supervisor([RoleProcess(*role) for role in _roles(settings, house.environment)])
+    if await supervisor.start():
+        sys.stdout.write(_welcome(settings, house))
+        sys.stdout.flush()
+        await supervisor.watch()
+    await supervisor.stop(settings.drain_seconds)
+    return 0
+
+
+class Supervisor:
+    """Keeps role processes alive until it is told to stop."""
+
+    def __init__(self, roles: list[RoleProcess]) -> None:
+        self._roles = roles
+        self._stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
+
+    async def start(self) -> bool:
+        """Every role at once; False when a signal came first. Raises StartFailed and leaves none behind."""
+        try:
+            async with asyncio.timeout(_READY_WITHIN):
+                await asyncio.gather(*(role.start() for role in self._roles))
+        except (StartFailed, TimeoutError) as error:
+            self._kill()
+            await asyncio.gather(*(role.wait() for role in self._roles))
+            raise StartFailed(str(error) or f"the roles were not ready within {_READY_WITHIN:.0f} s") from error
+        return not self._stop.is_set()
+
+    async def watch(self) -> None:
+        """Restart what dies, until a signal comes."""
+        async with asyncio.TaskGroup() as group:
+            watchers = [group.create_task(self._keep_alive(role)) for role in self._roles]
+            await self._stop.wait()
+            for watcher in watchers:
+                watcher.cancel()
+
+    async def stop(self, grace: float) -> None:
+        """API and workers first; the webhooks go last, for the workers' last events are theirs to deliver."""
+        last = [role for role in self._roles if role.role == "webhooks"]
+        for batch in ([role for role in self._roles if role not in last], last):
+            for role in batch:
+                role.send(signal.SIGTERM)
+            try:
+                async with asyncio.timeout(grace + 10):
+                    await asyncio.gather(*(role.wait() for role in batch))
+            except TimeoutError:
+                _log.error("all.killed_at_stop", roles=[role.role for role in batch])
+                for role in batch:
+                    role.send(signal.SIGKILL)
+
+    async def _keep_alive(self, role: RoleProcess) -> None:
+        while True:
+            code = await role.wait()
+            if self._stop.is_set():
+                return
+            lived = time.monotonic() - role.started_at
+            first, longest = _RESTART_AT_MOST_EVERY
+            role.restart_after = first if lived > _YOUNG else min(longest, role.restart_after * 2)
+            _log.error("role.died", died=role.role, code=code, lived_s=round(lived, 1), again_in_s=role.restart_after)
+            await asyncio.sleep(role.restart_after)
+            try:
+                await role.start()
+            except StartFailed as error:
+                _log.error("role.restart_failed", error=str(error))
+
+    def _on_signal(self) -> None:
+        if self._stop.is_set():
+            self._kill()
+        self._stop.set()
+
+    def _kill(self) -> None:
+        for role in self._roles:
+            role.send(signal.SIGKILL)
+
+
+async def _set_up(settings: Settings, url: str, *, is_embedded: bool) -> House:
+    """The key that seals secrets, the first account and its file, and what every role's environment gets."""
+    key = settings.secret_key.get_secret_value() or _kept(settings.data_dir / "secret.key", new_key())
+    database = Database(url, pool_size=1, name="dial all")
+    try:
+        account = await _first_account(settings, Accounts(database, Sealer(key)))
+    finally:
+        await database.close()
+    environment = {"DIAL_DATABASE_URL": url, "DIAL_SECRET_KEY": key}
+    if is_embedded:
+        environment |= {name: _LOOPBACK for name in ("DIAL_HTTP_ALLOW", "DIAL_SIP_ALLOW") if name not in os.environ}
+    return House(environment, account, settings.data_dir / "account")
+
+
+async def _first_account(settings: Settings, accounts: Accounts) -> FirstAccount:
+    path = settings.data_dir / "account"
+    sid, _, token = path.read_text().strip().partition(":") if path.exists() else ("", "", "")
+    account = await accounts.ensure_first(
+        settings.account_sid or sid or None,
+        settings.auth_token.get_secret_value() or token or None,
+        settings.webhook_secret.get_secret_value() or None,
+    )
+    _write_private(path, f"{account.sid}:{account.token}\n")
+    return account
+
+
+def _roles(settings: Settings, shared: Mapping[str, str]) -> list[tuple[str, Mapping[str, str]]]:
+    """Worker n has SIP port + 2n and its own equal slice of the RTP ports."""
+    ports, count = settings.rtp_range, settings.workers
+    each = len(ports) // count
+    workers = [
+        (
+            "worker",
+            {
+                **shared,
+                "DIAL_SIP_PORT": str(settings.sip_port + 2 * n),
+                "DIAL_RTP_PORTS": f"{ports[n * each]}-{ports[(n + 1) * each - 1]}",
+            },
+        )
+        for n in range(count)
+    ]
+    return [("api", shared), *workers, ("webhooks", shared)]
+
+
+def _welcome(settings: Settings, house: House) -> str:
+    url = f"http://{settings.http_host}:{settings.http_port}"
+    rcml = '<Response><Dial timeLimit="5"><Sip>sip:alice@127.0.0.1:5090</Sip></Dial></Response>'
+    return f"""
+Dial-to-SIP is ready.
+
+  Swagger UI   {url}/docs
+  Account      {house.account.sid}, its token in {house.account_file}
+  SIP          {settings.sip_host}:{settings.sip_port}, UDP and TCP
+
+Place a call; something has to answer it, for example  sipp -sn uas -i 127.0.0.1 -p 5090
+
+  curl -u "$(cat {house.account_file})" -H 'Content-Type: application/xml' {url}/v1/dials \\
+    -d '{rcml}'
+
+"""
+
+
+def _kept(path: Path, fresh: str) -> str:
+    """What the file says; `fresh` is written there, for its owner only, when there is none."""
+    if not path.exists():
+        _write_private(path, fresh + "\n")
+    return path.read_text().strip()
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Whole or not at all, mode 0600."""
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    draft.replace(path)
+
+
+async def _word_from(reading: int) -> bool:
+    """True when a byte comes through the pipe, False when the other end closes without one."""
+    ready: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+    running = asyncio.get_running_loop()
+    running.add_reader(reading, lambda: ready.done() or ready.set_result(bool(os.read(reading, 1))))
+    try:
+        return await ready
+    finally:
+        running.remove_reader(reading)
+        os.close(reading)
