@@ -132,10 +132,13 @@ class EmbeddedPostgres:
         installed = installed_binaries()
         if self._account is None or self._may_execute(installed):
             return installed
-        copy = SYSTEM_HOME / f"pginstall-{importlib.metadata.version(_WHEEL)}"
+        copy = SYSTEM_HOME / f"{_WHEEL}-{importlib.metadata.version(_WHEEL)}"
         if not copy.exists():
             partial = Path(f"{copy}.{os.getpid()}")
-            shutil.copytree(installed.parent, partial, symlinks=True)
+            package = installed.parents[1]
+            for source in (package, package.with_name(f"{package.name}.libs")):  # the shared libraries lie beside it
+                if source.exists():
+                    shutil.copytree(source, partial / source.name, symlinks=True)
             for path in (partial, *partial.rglob("*")):
                 if not path.is_symlink():
                     path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
@@ -143,7 +146,7 @@ class EmbeddedPostgres:
                 partial.rename(copy)
             except OSError:  # another owner was faster
                 shutil.rmtree(partial)
-        return copy / "bin"
+        return copy / _WHEEL / "pginstall" / "bin"
 
     def _may_execute(self, binaries: Path) -> bool:
         try:
