@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sys
 from typing import Annotated
 
 import typer
@@ -125,4 +124,4 @@ def _settings(*required: str) -> Settings:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -249,9 +249,14 @@ def _write_private(path: Path, text: str) -> None:
 
 async def _word_from(reading: int) -> bool:
     """True when a byte comes through the pipe, False when the other end closes without one."""
-    ready: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
     running = asyncio.get_running_loop()
-    running.add_reader(reading, lambda: ready.done() or ready.set_result(bool(os.read(reading, 1))))
+    ready: asyncio.Future[bool] = running.create_future()
+
+    def heard() -> None:
+        if not ready.done():
+            ready.set_result(bool(os.read(reading, 1)))
+
+    running.add_reader(reading, heard)
     try:
         return await ready
     finally:

@@ -17,7 +17,19 @@ from app.calls.outcome import (
     because,
     hung_up,
 )
-from app.calls.ports import Answered, Clock, Ended, LegOrder, Moved, Phone, PhoneLeg, Progress, Signal, Silence
+from app.calls.ports import (
+    Answered,
+    Clock,
+    DialogFacts,
+    Ended,
+    LegOrder,
+    Moved,
+    Phone,
+    PhoneLeg,
+    Progress,
+    Signal,
+    Silence,
+)
 from app.dialing.record import Record
 from app.runtime import loop
 
@@ -66,19 +78,22 @@ class Leg:
         try:
             leg = self._phone_leg = phone.leg(self._order)
         except NoFreePort:
-            return self.end(because(NO_CAPACITY, "no RTP port is free; widen DIAL_RTP_PORTS"))
+            self.end(because(NO_CAPACITY, "no RTP port is free; widen DIAL_RTP_PORTS"))
+            return
         dialog = await leg.prepare()
         if isinstance(dialog, Outcome):
-            return self.end(dialog)
-        if self.record.is_final:
-            return None
-        await self.record.initiated(dialog)  # the INVITE leaves only after this is durable
-        if self.record.is_final:
-            return None
-        leg.invite()
-        self._arm(self._limits.timeout, self._rang_out)
-        await self._follow(leg)
-        return None
+            self.end(dialog)
+        if await self._may_invite(dialog):
+            leg.invite()
+            self._arm(self._limits.timeout, self._rang_out)
+            await self._follow(leg)
+
+    async def _may_invite(self, dialog: DialogFacts | Outcome) -> bool:
+        """Whether nothing ended this leg before or while its INVITE was stored: it leaves only after that commit."""
+        if isinstance(dialog, Outcome) or self.record.is_final:
+            return False
+        await self.record.initiated(dialog)
+        return not self.record.is_final
 
     async def _follow(self, leg: PhoneLeg) -> None:
         while not self.record.is_final:

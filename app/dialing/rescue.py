@@ -2,9 +2,10 @@
 calls of a worker that died.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from app.calls.call import Call
 from app.calls.outcome import CANCELED_BY_API, NO_CAPACITY, Outcome, worker_lost
 from app.calls.ports import Clock
 from app.dialing.record import Journal, Record
@@ -23,21 +24,21 @@ class Rescue:
     async def not_taken(self, dial: ClaimedDial) -> None:
         """It waited longer than DIAL_MAX_WAIT: `failed`, `no-capacity`, or what the API asked meanwhile."""
         outcome = NO_CAPACITY if dial.parent.wanted is None else CANCELED_BY_API
-        await self._end(dial, lambda answered: outcome)
+        await self._end(dial.parent, dial.legs, lambda answered: outcome)
 
     async def ended_before_taken(self, dial: ClaimedDial) -> None:
         """The API hung it up while it waited."""
-        await self._end(dial, lambda answered: CANCELED_BY_API)
+        await self._end(dial.parent, dial.legs, lambda answered: CANCELED_BY_API)
 
-    async def lost(self, dial: ClaimedDial) -> None:
+    async def lost(self, parent: Call, legs: Sequence[Call]) -> None:
         """Its worker died; the legs have been hung up on the wire by then."""
-        await self._end(dial, lambda answered: worker_lost(answered=answered))
+        await self._end(parent, legs, lambda answered: worker_lost(answered=answered))
 
-    async def _end(self, dial: ClaimedDial, outcome_of: OutcomeOf) -> None:
-        legs = [Record(leg, self.journal, self.clock) for leg in dial.legs]
-        parent = Record(dial.parent, self.journal, self.clock)
-        for leg in legs:
+    async def _end(self, parent: Call, legs: Sequence[Call], outcome_of: OutcomeOf) -> None:
+        leg_records = [Record(leg, self.journal, self.clock) for leg in legs]
+        parent_record = Record(parent, self.journal, self.clock)
+        for leg in leg_records:
             leg.end(outcome_of(leg.is_answered))
-        parent.end(outcome_of(any(leg.is_answered for leg in legs)))
-        for record in (*legs, parent):
+        parent_record.end(outcome_of(any(leg.is_answered for leg in leg_records)))
+        for record in (*leg_records, parent_record):
             await record.written

@@ -64,14 +64,12 @@ class RunningDial:
             self.lose()
 
     def hang_up(self, sid: CallSid, wanted: str) -> None:
-        """What the API asked: `wanted` is completed or canceled, `sid` this call or one of its legs."""
+        """What the API asked: `wanted` is completed or canceled; `sid` this call, one of its legs or a stranger."""
         if sid != self.sid:
             if self._race is not None:
                 self._race.end(_ended_by_api, sid) if wanted == "completed" else self._race.cancel(sid)
-            return
-        if wanted == "canceled" and self._is_connected:
-            return  # answered between the request and now; too late to cancel
-        self._stop(hung_up(Reason.API) if self._is_connected else CANCELED_BY_API, _ended_by_api)
+        elif wanted == "completed" or not self._is_connected:  # else answered meanwhile: too late to cancel
+            self._stop(hung_up(Reason.API) if self._is_connected else CANCELED_BY_API, _ended_by_api)
 
     def lose(self) -> None:
         """This worker gives up: whoever talks is hung up, with the events that are due."""

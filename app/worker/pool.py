@@ -122,8 +122,8 @@ class Pool:
 
     async def _obey_once(self) -> None:
         parts = self._parts
-        for parent, sid, wanted in await parts.queue.wanted(parts.lease.worker_id):
-            if (dial := self._dials.get(parent)) is not None:
+        for sid, wanted in await parts.queue.wanted(parts.lease.worker_id):
+            for dial in list(self._dials.values()):
                 dial.hang_up(sid, wanted)
         for claimed in await parts.queue.take_wanted(parts.lease.worker_id):
             await parts.rescue.ended_before_taken(claimed)

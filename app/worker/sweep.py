@@ -49,11 +49,11 @@ class Sweep:
             await self._ended(self._rescue.not_taken(dial))
         for lost in await self._queue.lost(worker):
             self._hang_up(lost)
-            await self._ended(self._rescue.lost(lost.dial))
+            await self._ended(self._rescue.lost(lost.parent, lost.legs))
 
     def _hang_up(self, lost: LostDial) -> None:
-        _log.warning("dial.worker_lost", call=lost.dial.parent.sid, worker=lost.worker_id)
-        for leg in lost.dial.legs:
+        _log.warning("dial.worker_lost", call=lost.parent.sid, worker=lost.worker_id)
+        for leg in lost.legs:
             if leg.dialog and leg.end_time is None:
                 self._phone.hang_up_stranger(cast(DialogFacts, leg.dialog))
 
