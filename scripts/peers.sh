@@ -1,0 +1,38 @@
+# shellcheck shell=sh
+# The programs from Debian that some tests talk to; sourced by ./test. Installs what is missing where it may, else says how.
+
+# Sets WITHOUT to the pytest expression that leaves out what cannot run here. In CI something missing is a failure.
+ensure_peers() {
+    WITHOUT=
+    packages=$(missing_packages)
+    if [ -n "$packages" ] && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+        install_packages "$packages"
+        packages=$(missing_packages)
+    fi
+    [ -n "$packages" ] || return 0
+    say "Not installed: $packages. The tests that need them are left out; to have them: apt-get install $packages"
+    [ "${CI:-}" != true ] || die "This is CI: nothing may be left out."
+    case $packages in *chromium*) WITHOUT="not browser" ;; esac
+    case $packages in *sip*) WITHOUT="${WITHOUT:+$WITHOUT and }not peer" ;; esac
+}
+
+missing_packages() {
+    missing=
+    command -v sipp >/dev/null || missing="$missing sip-tester"
+    command -v baresip >/dev/null || missing="$missing baresip-core"
+    command -v chromium >/dev/null || missing="$missing chromium"
+    echo "${missing# }"
+}
+
+install_packages() { # names
+    say "Installing from Debian: $1 (once) ..."
+    log=$(mktemp)
+    # shellcheck disable=SC2086 # several names
+    if ! {
+        apt-get -q update &&
+            DEBIAN_FRONTEND=noninteractive apt-get -q install --yes --no-install-recommends $1
+    } >"$log" 2>&1 </dev/null; then
+        tail -n 20 "$log" >&2
+    fi
+    rm -f "$log"
+}
