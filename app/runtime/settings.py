@@ -53,6 +53,14 @@ class Settings(BaseSettings):
     )
     root_path: str = Field("", description="path prefix that a proxy in front takes away")
 
+    @field_validator("rtp_ports")
+    @classmethod
+    def _range(cls, value: str) -> str:
+        low, high = (int(part) for part in value.split("-"))
+        if not 1024 <= low < high <= 65535:
+            raise ValueError("a range of ports is low-high, within 1024-65535, with at least two ports")
+        return value
+
     @field_validator("http_allow", "sip_allow", mode="before")
     @classmethod
     def _networks(cls, value: object) -> object:

@@ -1,0 +1,147 @@
+"""The real product as a child process: `python -m app all` in a folder of its own, on free ports."""
+
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+ROOT = Path(__file__).parents[2]
+FINAL = {"completed", "busy", "no-answer", "failed", "canceled"}
+_READY = "Dial-to-SIP is ready."
+
+
+@dataclass(slots=True)
+class Service:
+    """Reached as a customer reaches it; `lines` is everything it said."""
+
+    process: subprocess.Popen[str]
+    http: httpx.Client
+    account_sid: str
+    auth_token: str
+    sip_port: int
+    data_dir: Path
+    lines: list[str] = field(default_factory=list)
+
+    def dial(self, request: str | dict[str, Any], **query: str) -> dict[str, Any]:
+        """Place a dial request, RCML as a string or JSON as a dict; the parent call of the 202."""
+        if isinstance(request, str):
+            headers = {"Content-Type": "application/xml"}
+            answer = self.http.post("/v1/dials", content=request.encode(), headers=headers, params=query)
+        else:
+            answer = self.http.post("/v1/dials", json=request, params=query)
+        assert answer.status_code == 202, answer.text
+        return answer.json()
+
+    def call(self, sid: str) -> dict[str, Any]:
+        answer = self.http.get(f"/v1/calls/{sid}")
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def wait_for(self, sid: str, *statuses: str, seconds: float = 20) -> dict[str, Any]:
+        """The call once it has one of `statuses` (any final one when none is named)."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            call = self.call(sid)
+            if call["status"] in (statuses or FINAL):
+                return call
+            time.sleep(0.02)  # polling as a customer would: there is no signal to wait for over plain HTTP
+        raise AssertionError(f"{sid} is {call['status']} after {seconds} s: {call}\n" + "".join(self.lines[-40:]))
+
+    def pids(self, role: str) -> list[int]:
+        """The processes of one role, by their command line."""
+        found = []
+        for folder in Path("/proc").iterdir():
+            if folder.name.isdigit() and _parent_of(int(folder.name)) == self.process.pid:
+                command = (folder / "cmdline").read_bytes().split(b"\0")
+                if command[-2:-1] == [role.encode()]:
+                    found.append(int(folder.name))
+        return found
+
+
+def free_port(kind: int = socket.SOCK_STREAM) -> int:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running_service(data_dir: Path, **settings: str) -> Iterator[Service]:
+    """Started and ready; stopped with SIGTERM at the end, and its exit status is checked."""
+    sip_port = _free_sip_port()
+    low = 20_000 + (sip_port * 7) % 20_000
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("DIAL_")},
+        "DIAL_DATA_DIR": str(data_dir),
+        "DIAL_HTTP_PORT": str(free_port()),
+        "DIAL_SIP_PORT": str(sip_port),
+        "DIAL_RTP_PORTS": f"{low}-{low + 399}",
+        **settings,
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "app", "all"],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    lines: list[str] = []
+    try:
+        _wait_until_ready(process, lines)
+        sid, _, token = (data_dir / "account").read_text().strip().partition(":")
+        url = f"http://127.0.0.1:{environment['DIAL_HTTP_PORT']}"
+        with httpx.Client(base_url=url, auth=(sid, token), timeout=15) as http:
+            yield Service(process, http, sid, token, sip_port, data_dir, lines)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+
+
+def _wait_until_ready(process: subprocess.Popen[str], lines: list[str]) -> None:
+    ready: queue.Queue[bool] = queue.Queue()
+
+    def read() -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line)
+            if _READY in line:
+                ready.put(True)
+        ready.put(False)
+
+    threading.Thread(target=read, daemon=True).start()
+    assert ready.get(timeout=60), "the service did not start:\n" + "".join(lines)
+
+
+def _free_sip_port() -> int:
+    while True:
+        port = free_port()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
+def _parent_of(pid: int) -> int:
+    try:
+        return int((Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
