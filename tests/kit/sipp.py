@@ -1,0 +1,88 @@
+"""SIPp as a callee: started on a free port, ready when this returns, judged by its exit status, stopped by its pid."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.kit.service import free_port
+
+HOW_TO_GET_IT = "SIPp is missing: apt-get install sip-tester"
+
+
+@dataclass(slots=True)
+class Sipp:
+    """One running callee. `port` is bound on 127.0.0.1."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    folder: Path
+
+    @property
+    def uri(self) -> str:
+        return f"sip:alice@127.0.0.1:{self.port}"
+
+    def wait(self, seconds: float = 20) -> int:
+        """Its exit status: 0 when every call went as its scenario says."""
+        return self.process.wait(seconds)
+
+    def said(self) -> str:
+        """The messages and errors it logged, for a test that failed."""
+        return "\n".join(log.read_text(errors="replace") for log in sorted(self.folder.glob("*.log")))
+
+
+@contextmanager
+def sipp(*arguments: str, calls: int = 1, tcp: bool = False) -> Iterator[Sipp]:
+    """SIPp with `arguments`: a built-in scenario (``-sn uas``) or a file (``-sf …``)."""
+    program = shutil.which("sipp")
+    if program is None:
+        if os.environ.get("CI"):
+            pytest.fail(HOW_TO_GET_IT)
+        pytest.skip(HOW_TO_GET_IT)
+    with tempfile.TemporaryDirectory() as folder:
+        port, media_port = free_port(), free_port()
+        command = [
+            program, *arguments, "-i", "127.0.0.1", "-p", str(port), "-mi", "127.0.0.1", "-mp", str(media_port),
+            "-m", str(calls), "-nostdin", "-trace_err", "-error_file", "errors.log",
+            "-trace_msg", "-message_file", "messages.log", *(["-t", "t1"] if tcp else []),
+        ]  # fmt: skip
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "TERM": "xterm"},
+        )
+        try:
+            _wait_until_bound(port, process)
+            yield Sipp(process, port, Path(folder))
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+
+
+def _wait_until_bound(port: int, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + 10
+    while not _is_bound(port):
+        assert process.poll() is None, f"sipp ended with {process.returncode}"
+        assert time.monotonic() < end, "sipp did not bind its port"
+        time.sleep(0.01)  # /proc has no signal to wait for
+
+
+def _is_bound(port: int) -> bool:
+    ending = f":{port:04X}"
+    for table, states in (("udp", ("07",)), ("tcp", ("0A",))):
+        for line in (Path("/proc/net") / table).read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[1].endswith(ending) and fields[3] in states:
+                return True
+    return False
