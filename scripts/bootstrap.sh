@@ -97,7 +97,7 @@ take_turn() { # lock directory
 
 is_there() { # pid; of any user, and not a stranger that was given a dead one's number
     if [ -d /proc/self ]; then
-        grep -aqE 'run|test' "/proc/$1/cmdline" 2>/dev/null
+        grep -aqE 'run|test|pip' "/proc/$1/cmdline" 2>/dev/null
     else
         [ "$1" != 0 ] && kill -0 "$1" 2>/dev/null
     fi
@@ -114,8 +114,10 @@ make_environment() { # lock file
     rm -f .venv/stamp
     # A home that cannot be written to (containers, CI) is no reason for pip to warn.
     mkdir -p "${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}" 2>/dev/null || export PIP_NO_CACHE_DIR=1
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input \
-        --require-hashes --only-binary :all: --requirement "$1" ||
+    # The lock is pip's while it works: should this shell be killed, the next one waits for pip to end.
+    # shellcheck disable=SC2016 # expanded by the inner shell
+    sh -c 'echo $$ >.venv.lock/pid; exec "$@"' pip .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+        --no-input --require-hashes --only-binary :all: --requirement "$1" ||
         die "The packages could not be installed: see above. (Behind a mirror or proxy: pip's own settings are used.)"
     stamp_of .venv/bin/python "$1" >.venv/stamp.new
     mv .venv/stamp.new .venv/stamp
