@@ -192,6 +192,7 @@ async def _first_account(settings: Settings, accounts: Accounts) -> FirstAccount
         settings.webhook_secret.get_secret_value() or None,
     )
     _write_private(path, f"{account.sid}:{account.token}\n")
+    _write_private(settings.data_dir / "webhook-secret", f"{account.secret}\n")
     return account
 
 
@@ -221,6 +222,7 @@ Dial-to-SIP is ready.
 
   Swagger UI   {url}/docs
   Account      {house.account.sid}, its token in {house.account_file}
+  Webhooks     signed with the secret in {house.account_file.with_name("webhook-secret")}
   SIP          {settings.sip_host}:{settings.sip_port}, UDP and TCP
 
 Place a call; something has to answer it, for example  sipp -sn uas -i 127.0.0.1 -p 5090

@@ -1,5 +1,6 @@
 """The real product as a child process: `python -m app all` in a folder of its own, on free ports."""
 
+import asyncio
 import os
 import queue
 import signal
@@ -8,8 +9,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,40 +24,21 @@ _READY = "Dial-to-SIP is ready."
 
 @dataclass(slots=True)
 class Service:
-    """Reached as a customer reaches it; `lines` is everything it said."""
+    """One running product; `lines` is everything it said."""
 
     process: subprocess.Popen[str]
-    http: httpx.Client
+    url: str
     account_sid: str
     auth_token: str
     sip_port: int
     data_dir: Path
     lines: list[str] = field(default_factory=list)
 
-    def dial(self, request: str | dict[str, Any], **query: str) -> dict[str, Any]:
-        """Place a dial request, RCML as a string or JSON as a dict; the parent call of the 202."""
-        if isinstance(request, str):
-            headers = {"Content-Type": "application/xml"}
-            answer = self.http.post("/v1/dials", content=request.encode(), headers=headers, params=query)
-        else:
-            answer = self.http.post("/v1/dials", json=request, params=query)
-        assert answer.status_code == 202, answer.text
-        return answer.json()
-
-    def call(self, sid: str) -> dict[str, Any]:
-        answer = self.http.get(f"/v1/calls/{sid}")
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    def wait_for(self, sid: str, *statuses: str, seconds: float = 20) -> dict[str, Any]:
-        """The call once it has one of `statuses` (any final one when none is named)."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            call = self.call(sid)
-            if call["status"] in (statuses or FINAL):
-                return call
-            time.sleep(0.02)  # polling as a customer would: there is no signal to wait for over plain HTTP
-        raise AssertionError(f"{sid} is {call['status']} after {seconds} s: {call}\n" + "".join(self.lines[-40:]))
+    @asynccontextmanager
+    async def customer(self) -> AsyncIterator["Customer"]:
+        auth = (self.account_sid, self.auth_token)
+        async with httpx.AsyncClient(base_url=self.url, auth=auth, timeout=15) as http:
+            yield Customer(self, http)
 
     def pids(self, role: str) -> list[int]:
         """The processes of one role, by their command line."""
@@ -67,6 +49,40 @@ class Service:
                 if command[-2:-1] == [role.encode()]:
                     found.append(int(folder.name))
         return found
+
+
+@dataclass(slots=True)
+class Customer:
+    """Reaches the service as a customer does: over HTTP and in no other way."""
+
+    service: Service
+    http: httpx.AsyncClient
+
+    async def dial(self, request: str | dict[str, Any], **query: str) -> dict[str, Any]:
+        """Place a dial request, RCML as a string or JSON as a dict; the parent call of the 202."""
+        if isinstance(request, str):
+            headers = {"Content-Type": "application/xml"}
+            answer = await self.http.post("/v1/dials", content=request.encode(), headers=headers, params=query)
+        else:
+            answer = await self.http.post("/v1/dials", json=request, params=query)
+        assert answer.status_code == 202, answer.text
+        return dict(answer.json())
+
+    async def get(self, path: str) -> Any:
+        answer = await self.http.get(path)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def wait_for(self, sid: str, *statuses: str, seconds: float = 20) -> dict[str, Any]:
+        """The call once it has one of `statuses` (any final one when none is named)."""
+        end = time.monotonic() + seconds
+        while True:
+            call: dict[str, Any] = await self.get(f"/v1/calls/{sid}")
+            if call["status"] in (statuses or FINAL):
+                return call
+            said = "".join(self.service.lines[-40:])
+            assert time.monotonic() < end, f"{sid} is {call['status']} after {seconds} s: {call}\n{said}"
+            await asyncio.sleep(0.02)  # polling as a customer would: plain HTTP has no signal to wait for
 
 
 def free_port(kind: int = socket.SOCK_STREAM) -> int:
@@ -102,8 +118,7 @@ def running_service(data_dir: Path, **settings: str) -> Iterator[Service]:
         _wait_until_ready(process, lines)
         sid, _, token = (data_dir / "account").read_text().strip().partition(":")
         url = f"http://127.0.0.1:{environment['DIAL_HTTP_PORT']}"
-        with httpx.Client(base_url=url, auth=(sid, token), timeout=15) as http:
-            yield Service(process, http, sid, token, sip_port, data_dir, lines)
+        yield Service(process, url, sid, token, sip_port, data_dir, lines)
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
