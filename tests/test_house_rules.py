@@ -23,7 +23,7 @@ HOMES = {
     "fastapi": {"api"},
     "fastapi_offline": {"api"},
     "httptools": {"webhooks"},
-    "httpx": {"webhooks", "demo"},
+    "httpx": {"webhooks"},
     "lxml": {"rcml"},
     "numpy": {"media"},
     "prometheus_client": {"api", "dialing", "media", "runtime", "sip", "store", "webhooks", "worker"},
