@@ -1,0 +1,125 @@
+"""One HTTP try of one delivery, as a value that says what became of it. Never raises; knows no database."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+import httpx
+
+from app.runtime import log
+from app.store.accounts import SigningSecrets
+from app.store.outbox import Delivery, DeliveryState, Result
+from app.webhooks import signature, target
+from app.webhooks.backoff import Backoff
+from app.webhooks.failures import AnswerTooLarge
+
+_log = log.get(__name__)
+
+_KEPT_ANSWER = 1024  # bytes
+_GONE = 410
+_MAY_SAY_WHEN = frozenset({429, 503})
+_FIXED_HEADERS = {
+    "accept": "*/*",
+    "accept-encoding": "identity",  # an answer is kept as it came: nothing is ever decompressed
+    "user-agent": "Dial-to-SIP",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    status: int | None = None  # None: no answer, or none that counts
+    error: str | None = None  # None: success
+    answer: bytes = b""
+    retry_after: float | None = None  # seconds
+
+
+class Attempt:
+    def __init__(
+        self,
+        transport: httpx.AsyncBaseTransport,
+        backoff: Backoff,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._transport = transport
+        self._backoff = backoff
+        self._now = now
+
+    async def __call__(self, delivery: Delivery, secrets: SigningSecrets) -> Result:
+        at = self._now()
+        started = time.monotonic()
+        reply = await self._reply(delivery, secrets, at)
+        latency = time.monotonic() - started
+        state, next_in = self._verdict(delivery, reply, at + timedelta(seconds=latency))
+        return Result(delivery, state, next_in, reply.status, round(latency * 1000), reply.error, reply.answer, at)
+
+    async def _reply(self, delivery: Delivery, secrets: SigningSecrets, at: datetime) -> _Reply:
+        try:
+            response = await self._transport.handle_async_request(request(delivery, secrets, at))
+            body = await response.aread()
+        except AnswerTooLarge as cut:
+            # What the receiver decided is in its status: an endless 200 is a 200 (contract: 2xx is success).
+            return _judge(cut.status, cut.start)
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            return _Reply(error=str(error))
+        except Exception as error:  # a row that cannot be sent burns its attempts like any other and stops nobody
+            _log.error("webhook.attempt_broke", delivery=delivery.id, message=delivery.message_id, exc_info=error)
+            return _Reply(error=f"cannot be sent: {type(error).__name__}")
+        if response.status_code not in _MAY_SAY_WHEN:
+            return _judge(response.status_code, body)
+        return _judge(response.status_code, body, _retry_after(response.headers.get("retry-after"), self._now()))
+
+    def _verdict(self, delivery: Delivery, reply: _Reply, now: datetime) -> tuple[DeliveryState, float | None]:
+        if reply.error is None:
+            return "delivered", None
+        if reply.status == _GONE:
+            return "dead", None
+        wait = self._backoff.after(
+            delivery.attempt, at=now, expires_at=delivery.expires_at, retry_after=reply.retry_after
+        )
+        return ("dead", None) if wait is None else ("owed", wait)
+
+
+def request(delivery: Delivery, secrets: SigningSecrets, at: datetime) -> httpx.Request:
+    """The request of one attempt: id and body are the delivery's, time and signatures are this attempt's."""
+    to = target.parse(delivery.url, delivery.method)
+    payload = delivery.body or "" if delivery.method == "POST" else to.query
+    headers = {
+        **_FIXED_HEADERS,
+        **signature.standard(secrets.webhook_secrets, delivery.message_id, at, payload),
+        "x-twilio-signature": signature.twilio(
+            secrets.auth_token, to.text, payload if delivery.method == "POST" else None
+        ),
+    }
+    if to.authorization is not None:
+        headers["authorization"] = to.authorization
+    if delivery.method == "GET":
+        return httpx.Request("GET", to.url, headers=headers)
+    headers["content-type"] = "application/x-www-form-urlencoded"
+    return httpx.Request("POST", to.url, headers=headers, content=payload.encode())
+
+
+def _judge(status: int, body: bytes, retry_after: float | None = None) -> _Reply:
+    answer = body[:_KEPT_ANSWER]
+    if 200 <= status < 300:
+        return _Reply(status, None, answer)
+    note = ": redirects are not followed" if 300 <= status < 400 else ""
+    return _Reply(status, f"status {status}{note}", answer, retry_after)
+
+
+def _retry_after(value: str | None, now: datetime) -> float | None:
+    """Seconds or an HTTP date (RFC 9110 §10.2.3); None for anything else."""
+    if value is None:
+        return None
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        return float(value[:9])
+    try:
+        then = parsedate_to_datetime(value)
+        if then.tzinfo is None:
+            then = then.replace(tzinfo=UTC)
+        return max(0.0, (then - now).total_seconds())
+    except (ValueError, TypeError, IndexError, OverflowError):  # all of them seen from the standard library's parser
+        return None

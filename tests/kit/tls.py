@@ -1,0 +1,76 @@
+"""A certificate authority of our own and server certificates good and bad, for receivers over TLS."""
+
+import ipaddress
+import ssl
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+_DAY = timedelta(days=1)
+
+
+class Authority:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test authority")])
+        now = datetime.now(UTC)
+        self._certificate = self._sign(
+            self._builder(self._name, self._key, now - _DAY, now + _DAY).add_extension(
+                x509.BasicConstraints(ca=True, path_length=0), critical=True
+            )
+        )
+
+    def client(self) -> ssl.SSLContext:
+        """What a default context is, trusting this authority alone."""
+        context = ssl.create_default_context()
+        context.load_verify_locations(cadata=self._certificate.public_bytes(serialization.Encoding.PEM).decode())
+        return context
+
+    def server(self, *names: str, expired: bool = False) -> ssl.SSLContext:
+        """A server that presents a certificate for `names` (host names and addresses)."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        end = datetime.now(UTC) + (-_DAY / 24 if expired else _DAY)
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test receiver")])
+        certificate = self._sign(
+            self._builder(subject, key, end - 2 * _DAY, end).add_extension(
+                x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False
+            )
+        )
+        path = self._folder / f"{certificate.serial_number}.pem"
+        path.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+            + certificate.public_bytes(serialization.Encoding.PEM)
+        )
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(path)
+        return context
+
+    def _builder(
+        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, start: datetime, end: datetime
+    ) -> x509.CertificateBuilder:
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self._name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(start)
+            .not_valid_after(end)
+        )
+
+    def _sign(self, builder: x509.CertificateBuilder) -> x509.Certificate:
+        return builder.sign(self._key, hashes.SHA256())
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
