@@ -18,6 +18,7 @@ from app.webhooks.failures import AnswerTooLarge
 _log = log.get(__name__)
 
 _KEPT_ANSWER = 1024  # bytes
+_MAX_ERROR = 200  # characters: some of httpx's texts quote the URL's host
 _GONE = 410
 _MAY_SAY_WHEN = frozenset({429, 503})
 _FIXED_HEADERS = {
@@ -63,7 +64,7 @@ class Attempt:
             # What the receiver decided is in its status: an endless 200 is a 200 (contract: 2xx is success).
             return _judge(cut.status, cut.start)
         except (httpx.TransportError, httpx.InvalidURL) as error:
-            return _Reply(error=str(error))
+            return _Reply(error=str(error)[:_MAX_ERROR])
         except Exception as error:  # a row that cannot be sent burns its attempts like any other and stops nobody
             _log.error("webhook.attempt_broke", delivery=delivery.id, message=delivery.message_id, exc_info=error)
             return _Reply(error=f"cannot be sent: {type(error).__name__}")

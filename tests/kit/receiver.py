@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gzip
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -154,11 +155,13 @@ class Receiver:
 async def receiver(
     *answers: Reply, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None, name: str | None = None
 ) -> AsyncIterator[Receiver]:
-    """A running receiver; `name` replaces the host in its URL."""
+    """A running receiver; `name` replaces the host in its URL. Host `::` is every address of this machine, IPv4 too."""
     running = Receiver(answers=list(answers))
-    server = await asyncio.start_server(running.serve, host, 0, ssl=tls)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.create_server((host, 0), family=family, dualstack_ipv6=host == "::")
+    server = await asyncio.start_server(running.serve, sock=listening, ssl=tls)
     running.port = server.sockets[0].getsockname()[1]
-    running.url = f"{'https' if tls else 'http'}://{name or host}:{running.port}"
+    running.url = f"{'https' if tls else 'http'}://{name or (f'[{host}]' if ':' in host else host)}:{running.port}"
     try:
         yield running
     finally:
