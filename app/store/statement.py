@@ -1,0 +1,28 @@
+"""Turns the SQL constants of this package into statements, with the fragments that several of them share."""
+
+from sqlalchemy import TextClause, text
+
+from app.calls.status import NEXT
+from app.store.tables import calls
+
+# A row of the outbox that still holds back the later ones of its call: not delivered, first retry not yet failed.
+# A second attempt whose lease is open is that first retry, under way.
+_HOLDS = "(o.attempt < 2 OR (o.attempt = 2 AND o.lease_until IS NOT NULL))"
+
+_NOT_OF_CALL = {"placed_no", "run_at", "claim_token", "dialed_at"}
+_CALL_COLUMNS = tuple(column.name for column in calls.columns if column.name not in _NOT_OF_CALL)
+
+_FRAGMENTS = {
+    "CALL": ", ".join(f"c.{name}" for name in _CALL_COLUMNS) + ", d.rcml, d.metadata, d.idempotency_key",
+    "CALLS": "calls c LEFT JOIN call_document d ON d.call_sid = c.sid",
+    "HOLDS": _HOLDS,
+    # The status table of the domain as pairs, so that the database refuses what the table does not allow.
+    "MOVES": ", ".join(f"('{now}', '{then}')" for now, following in NEXT.items() for then in sorted(following)),
+}
+
+
+def statement(sql: str) -> TextClause:
+    """`sql` with ``{CALL}``, ``{CALLS}``, ``{HOLDS}`` and ``{MOVES}`` filled in; nothing else is ever put into SQL."""
+    for name, fragment in _FRAGMENTS.items():
+        sql = sql.replace("{" + name + "}", fragment)
+    return text(sql)
