@@ -1,9 +1,10 @@
 """Writes SIP requests and responses as bytes, tidily and strictly; refuses anything that could inject a line."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from app.sip.headers import Via
+from app.sip import typed
+from app.sip.headers import HeaderError, Via, split_list
 from app.sip.message import SipMessage
 
 Header = tuple[str, str]
@@ -22,19 +23,21 @@ _ORDER = {
     "content-type": 90,
 }
 _TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]++\Z")
-_CONTROLS = bytes(set(range(32)) - {9, 10, 13}) + b"\x7f"
+_URI = re.compile(r"[^\s<>\"]++\Z")
+_CONTROLS = bytes(range(32)) + b"\x7f"
 _UNICODE_BREAKS = re.compile(r"[\x80-\x9f\u2028\u2029\ud800-\udfff]")
-
-REASONS = {100: "Trying", 180: "Ringing", 200: "OK"}
 
 
 class UnsafeText(ValueError):
-    """A header name or value, method, URI or reason that must not go on the wire: control characters or no token."""
+    """A method, URI, reason, header name or value that must not go on the wire: control characters, or no token."""
 
 
 def request(method: str, uri: str, headers: Iterable[Header], body: bytes = b"") -> bytes:
-    """A request; Content-Length is added. Raises UnsafeText."""
-    return _message(f"{method} {uri} SIP/2.0", headers, body)
+    """A request with `headers` in tidy order; Content-Length is added. Raises UnsafeText."""
+    if not _TOKEN.match(method) or not _URI.match(uri):
+        raise UnsafeText("the method is no token, or the Request-URI has white space, quotes or angle brackets")
+    rows = sorted(headers, key=lambda row: _ORDER.get(row[0].lower(), 50))
+    return _written([f"{method} {uri} SIP/2.0", *_rows(rows, body)]) + b"\r\n\r\n" + body
 
 
 def response(
@@ -43,34 +46,26 @@ def response(
     reason: str | None = None,
     *,
     to_tag: str | None = None,
-    headers: Sequence[Header] = (),
+    headers: Iterable[Header] = (),
     body: bytes = b"",
     content_type: str | None = None,
     source: tuple[str, int] | None = None,
 ) -> bytes:
-    """A response to request `to`: its Vias, From, To, Call-ID, CSeq, and Record-Route where due, copied.
+    """A response to request `to`, whose Vias, From, To, Call-ID, CSeq, and Record-Route where due, are copied.
 
-    `to_tag` is added when the request's To has none and `code` is not 100; `source` (host, port) is where the request
-    came from and goes into the topmost Via as `received` and `rport`. Raises UnsafeText.
+    `to_tag` is added when the request's To has none and `code` is not 100. `source` (host, port) is where the request
+    came from and goes into the topmost Via as `received` and `rport`. Without `reason` the usual one of the code, or
+    none. Raises UnsafeText.
     """
-    vias = to.all("via")
-    if source and vias:
-        vias[0] = str(Via.parse(vias[0]).with_source(*source))
-    to_value = to.first("to") or ""
-    if to_tag and code != 100 and to.to_tag is None:
-        to_value += f";tag={to_tag}"
-    copied: list[Header] = [("Via", via) for via in vias]
-    if 100 < code < 300:
-        copied += [("Record-Route", value) for value in to.all("record-route")]
-    copied += [
-        ("From", to.first("from") or ""),
-        ("To", to_value),
-        ("Call-ID", to.call_id),
-        ("CSeq", to.first("cseq") or ""),
-    ]
-    typed = [("Content-Type", content_type)] if content_type else []
-    text = REASONS.get(code, "") if reason is None else reason
-    return _message(f"SIP/2.0 {code} {text}", [*copied, *headers, *typed], body)
+    if to_tag is not None and not _TOKEN.match(to_tag):
+        raise UnsafeText("the To tag is no token")
+    usual = typed.status(code)
+    phrase = (usual.phrase if usual.value == code else "") if reason is None else reason
+    own = [*headers, ("Content-Type", content_type)] if content_type else list(headers)
+    rows = sorted(own, key=lambda row: _ORDER.get(row[0].lower(), 50))
+    copied = "\r\n".join(_copied(to, code, to_tag, source))
+    start = _written([f"SIP/2.0 {code} {phrase}"])
+    return b"\r\n".join((start, copied.encode("latin-1"), _written(_rows(rows, body)), b"", body))
 
 
 def ack_for(request: SipMessage, response: SipMessage) -> bytes:
@@ -86,8 +81,8 @@ def cancel_for(request: SipMessage) -> bytes:
 def _within(invite: SipMessage, method: str, to: str) -> bytes:
     headers = [
         ("Via", invite.first("via") or ""),
-        *(("Route", route) for route in invite.all("route")),
         ("Max-Forwards", "70"),
+        *(("Route", route) for route in invite.all("route")),
         ("From", invite.first("from") or ""),
         ("To", to),
         ("Call-ID", invite.call_id),
@@ -96,7 +91,47 @@ def _within(invite: SipMessage, method: str, to: str) -> bytes:
     return request(method, invite.request_uri, headers)
 
 
-def _message(start: str, headers: Iterable[Header], body: bytes) -> bytes:
-    rows = sorted(headers, key=lambda row: _ORDER.get(row[0].lower(), 50))
-    lines = [start, *(f"{name}: {value}" for name, value in rows), f"Content-Length: {len(body)}", "", ""]
-    return "\r\n".join(lines).encode() + body
+def _copied(to: SipMessage, code: int, to_tag: str | None, source: tuple[str, int] | None) -> list[str]:
+    """Rows as latin-1: whatever bytes came go back (decode has refused those that could break a line)."""
+    vias = [via for row in to.echoed("via") for via in split_list(row)]
+    if vias and source is not None:
+        vias[0] = _marked(vias[0], source)
+    lines = [f"Via: {via}" for via in vias]
+    if 100 < code < 300:  # §12.1.1: what may make a dialog
+        lines += [f"Record-Route: {row}" for row in to.echoed("record-route")]
+    if code == 100:  # §8.2.6.1
+        lines += [f"Timestamp: {row}" for row in to.echoed("timestamp")]
+    tag = f";tag={to_tag}" if to_tag is not None and code != 100 and to.to_tag is None else ""
+    lines += [f"From: {row}" for row in to.echoed("from")[:1]]
+    lines += [f"To: {row}{tag}" for row in to.echoed("to")[:1]]
+    lines += [f"Call-ID: {row}" for row in to.echoed("call-id")[:1]]
+    lines += [f"CSeq: {row}" for row in to.echoed("cseq")[:1]]
+    return lines
+
+
+def _marked(via: str, source: tuple[str, int]) -> str:
+    try:
+        return str(Via.parse(via).with_source(*source))
+    except HeaderError:
+        return via
+
+
+def _rows(headers: Iterable[Header], body: bytes) -> list[str]:
+    lines = []
+    for name, value in headers:
+        if not _TOKEN.match(name) or name.lower() in ("content-length", "l"):
+            raise UnsafeText("a header name is no token, or is Content-Length, which is counted here")
+        lines.append(f"{name}: {value}")
+    lines.append(f"Content-Length: {len(body)}")
+    return lines
+
+
+def _written(lines: list[str]) -> bytes:
+    """The lines with CRLF between them; one look over all of them is a third of the cost of one at each."""
+    text = "".join(lines)
+    if not text.isascii() and _UNICODE_BREAKS.search(text):
+        raise UnsafeText("a line break or control character of Unicode in a header")
+    raw = text.encode()
+    if len(raw.translate(None, _CONTROLS)) != len(raw):
+        raise UnsafeText("a control character in a header")
+    return "\r\n".join(lines).encode()

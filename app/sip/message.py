@@ -12,6 +12,7 @@ from app.sip import typed
 from app.sip.headers import Address, HeaderError, Via, parse_cseq, split_list
 from app.sip.names import KEYS, LISTS, key_of
 from app.sip.pyvoip import SIPMessage, SIPMessageType, SIPStatus
+from app.sip.sdp import Remote, UnusableSdp, read
 
 _ONCE = ("from", "to", "call-id", "cseq", "content-length", "max-forwards")  # RFC 4475 §3.3.8
 
@@ -54,7 +55,8 @@ class SipMessage(SIPMessage):
             raise MalformedMessage("no empty line after the header")
         self._head = data[:end]
         self._payload = data[end + 4 :]
-        lines = _lines(self._head)
+        self._odd = len(self._head.translate(None, _CONTROLS)) != len(self._head)
+        lines = _lines(self._head, self._odd)
         self.heading = lines[0].encode()
         self._read_start_line(lines[0])
         self._rows, self._index = _read_rows(lines)
@@ -95,8 +97,8 @@ class SipMessage(SIPMessage):
         """A request's method; for a response that of its CSeq."""
         return self.method if self.is_request else self.cseq[1]
 
-    @cached_property  # type: ignore[override]  # pyVoIP assigns it in its constructor, we compute it when asked
-    def status(self) -> SIPStatus:
+    @cached_property
+    def status(self) -> SIPStatus:  # type: ignore[override]  # pyVoIP assigns it, we compute it on demand
         """pyVoIP's enum; a code it does not know is the x00 of its class, 183 for 1xx (§8.1.3.2)."""
         return typed.status(self.status_code)
 
@@ -129,10 +131,12 @@ class SipMessage(SIPMessage):
         """Every row of that name, unsplit."""
         return list(self._index.get(KEYS.get(name) or key_of(name), []))
 
-    def echoed(self, name: str) -> list[bytes]:
-        """The rows of that name byte for byte but unfolded, for responses, which must repeat them."""
-        rows = _read_rows(_FOLD.sub(" ", self._head.decode("latin-1")).split("\r\n"))[1]
-        return [value.encode("latin-1") for value in rows.get(KEYS.get(name) or key_of(name), ())]
+    def echoed(self, name: str) -> list[str]:
+        """The rows of that name byte for byte but unfolded, as latin-1, for responses, which must repeat them."""
+        key = KEYS.get(name) or key_of(name)
+        if self._head.isascii() and not self._odd:
+            return list(self._index.get(key, ()))
+        return _read_rows(_FOLD.sub(" ", self._head.decode("latin-1")).split("\r\n"))[1].get(key, [])
 
     # -- what every layer asks for
 
@@ -207,6 +211,22 @@ class SipMessage(SIPMessage):
         values = self._index.get("content-length")
         return int(values[0]) if values and _LENGTH.match(values[0]) else None
 
+    @cached_property
+    def _sdp(self) -> Remote | UnusableSdp:
+        encoding = self.first("content-encoding")
+        if encoding and encoding.lower() != "identity":
+            return UnusableSdp("the body is encoded")
+        try:
+            return read(self.content, self.content_type)
+        except UnusableSdp as reason:
+            return reason
+
+    def sdp(self) -> Remote:
+        """The SDP offer or answer in the body; raises UnusableSdp with a reason (the one thing here that raises)."""
+        if isinstance(self._sdp, UnusableSdp):
+            raise self._sdp
+        return self._sdp
+
     # -- judgement
 
     def validate(self) -> str | None:
@@ -255,29 +275,29 @@ class SipMessage(SIPMessage):
 
     # -- pyVoIP's view
 
-    @cached_property  # type: ignore[override]  # pyVoIP assigns it in its constructor, we compute it when asked
-    def headers(self) -> dict[str, Any]:
+    @cached_property
+    def headers(self) -> dict[str, Any]:  # type: ignore[override]  # pyVoIP assigns it, we compute it on demand
         """Typed as pyVoIP types them, through its parse_header; From, To, CSeq, Call-ID, Contact are always there."""
         return typed.headers(self)
 
-    @cached_property  # type: ignore[override]  # pyVoIP assigns it in its constructor, we compute it when asked
-    def body(self) -> dict[str, Any]:
+    @cached_property
+    def body(self) -> dict[str, Any]:  # type: ignore[override]  # pyVoIP assigns it, we compute it on demand
         """The SDP as pyVoIP types it, through its parse_body: only what we can use of it (one audio, known codecs)."""
         return typed.body(self)
 
-    @cached_property  # type: ignore[override]  # pyVoIP assigns it in its constructor, we compute it when asked
-    def authentication(self) -> dict[str, str]:
+    @cached_property
+    def authentication(self) -> dict[str, str]:  # type: ignore[override]  # pyVoIP assigns it, we compute it on demand
         """The first challenge or credentials."""
         return typed.authentication(self)
 
 
-def _lines(head: bytes) -> list[str]:
+def _lines(head: bytes, odd: bool) -> list[str]:
     """Start line and unfolded rows; raises MalformedMessage for bare CR, LF and unescaped control characters."""
     try:
         text = head.decode()
     except UnicodeDecodeError:
         text = head.decode("latin-1")  # a display name from a phone that does not know UTF-8
-    if len(head.translate(None, _CONTROLS)) != len(head):
+    if odd:
         # Legal only as a quoted-pair (RFC 4475 §3.1.1.2); shown as U+FFFD, for PostgreSQL refuses NUL.
         text = _ESCAPED_CONTROL.sub("\\\\\ufffd", text)
         if _ANY_CONTROL.search(text):
