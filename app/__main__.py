@@ -88,11 +88,14 @@ def settings() -> None:
 
 
 @cli.command()
-def demo() -> None:
+def demo(
+    callee_answers: Annotated[int, typer.Option(help="another final response of the callee, such as 486")] = 200,
+    receiver_answers: Annotated[int, typer.Option(help="another answer of the webhook receiver, such as 500")] = 204,
+) -> None:
     """Place one call to a built-in SIP callee and show it live; exit status 0 only if the whole road worked."""
     from app.demo.show import run_demo
 
-    raise typer.Exit(run_demo())
+    raise typer.Exit(run_demo(callee_answers=callee_answers, receiver_answers=receiver_answers))
 
 
 def main() -> None:

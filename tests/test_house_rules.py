@@ -33,7 +33,7 @@ HOMES = {
     "pyVoIP": {"media", "sip"},
     "rich": {"demo"},
     "sqlalchemy": {"store"},
-    "standardwebhooks": {"webhooks"},
+    "standardwebhooks": {"demo", "webhooks"},
     "starlette": {"api"},
     "structlog": {"runtime"},
     "typer": {"__main__"},
