@@ -13,14 +13,15 @@ from app.store.accounts import SigningSecrets
 from app.store.outbox import Delivery, DeliveryState, Result
 from app.webhooks import signature, target
 from app.webhooks.backoff import Backoff
-from app.webhooks.failures import AnswerTooLarge
+from app.webhooks.failures import AddressDenied, AnswerTooLarge
 
 _log = log.get(__name__)
 
 _KEPT_ANSWER = 1024  # bytes
 _MAX_ERROR = 200  # characters: some of httpx's texts quote the URL's host
 _GONE = 410
-_MAY_SAY_WHEN = frozenset({429, 503})
+_TOO_MANY = 429
+_MAY_SAY_WHEN = frozenset({_TOO_MANY, 503})
 _FIXED_HEADERS = {
     "accept": "*/*",
     "accept-encoding": "identity",  # an answer is kept as it came: nothing is ever decompressed
@@ -29,11 +30,20 @@ _FIXED_HEADERS = {
 
 
 @dataclass(frozen=True, slots=True)
+class Tried:
+    """`well` is how the destination fared, for its breaker; None when it was not asked or is not to blame."""
+
+    result: Result
+    well: bool | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Reply:
     status: int | None = None  # None: no answer, or none that counts
     error: str | None = None  # None: success
     answer: bytes = b""
     retry_after: float | None = None  # seconds
+    well: bool | None = None
 
 
 class Attempt:
@@ -48,13 +58,15 @@ class Attempt:
         self._backoff = backoff
         self._now = now
 
-    async def __call__(self, delivery: Delivery, secrets: SigningSecrets) -> Result:
+    async def __call__(self, delivery: Delivery, secrets: SigningSecrets) -> Tried:
         at = self._now()
         started = time.monotonic()
         reply = await self._reply(delivery, secrets, at)
-        latency = time.monotonic() - started
-        state, next_in = self._verdict(delivery, reply, at + timedelta(seconds=latency))
-        return Result(delivery, state, next_in, reply.status, round(latency * 1000), reply.error, reply.answer, at)
+        return self._tried(delivery, reply, at, time.monotonic() - started)
+
+    def unsent(self, delivery: Delivery, error: str) -> Tried:
+        """What to store of an attempt that could not even begin; it counts like any other."""
+        return self._tried(delivery, _Reply(error=error), self._now(), 0.0)
 
     async def _reply(self, delivery: Delivery, secrets: SigningSecrets, at: datetime) -> _Reply:
         try:
@@ -63,14 +75,22 @@ class Attempt:
         except AnswerTooLarge as cut:
             # What the receiver decided is in its status: an endless 200 is a 200 (contract: 2xx is success).
             return _judge(cut.status, cut.start)
-        except (httpx.TransportError, httpx.InvalidURL) as error:
+        except (AddressDenied, httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL) as error:
             return _Reply(error=str(error)[:_MAX_ERROR])
+        except httpx.TransportError as error:
+            return _Reply(error=str(error)[:_MAX_ERROR], well=False)
         except Exception as error:  # a row that cannot be sent burns its attempts like any other and stops nobody
             _log.error("webhook.attempt_broke", delivery=delivery.id, message=delivery.message_id, exc_info=error)
             return _Reply(error=f"cannot be sent: {type(error).__name__}")
         if response.status_code not in _MAY_SAY_WHEN:
             return _judge(response.status_code, body)
         return _judge(response.status_code, body, _retry_after(response.headers.get("retry-after"), self._now()))
+
+    def _tried(self, delivery: Delivery, reply: _Reply, at: datetime, latency: float) -> Tried:
+        state, next_in = self._verdict(delivery, reply, at + timedelta(seconds=latency))
+        milliseconds = round(latency * 1000)
+        result = Result(delivery, state, next_in, reply.status, milliseconds, reply.error, reply.answer, at)
+        return Tried(result, reply.well)
 
     def _verdict(self, delivery: Delivery, reply: _Reply, now: datetime) -> tuple[DeliveryState, float | None]:
         if reply.error is None:
@@ -103,11 +123,13 @@ def request(delivery: Delivery, secrets: SigningSecrets, at: datetime) -> httpx.
 
 
 def _judge(status: int, body: bytes, retry_after: float | None = None) -> _Reply:
+    """A 4xx says that this URL is wrong, not that the destination is ill: others at the same origin go on."""
     answer = body[:_KEPT_ANSWER]
     if 200 <= status < 300:
-        return _Reply(status, None, answer)
+        return _Reply(status, None, answer, well=True)
     note = ": redirects are not followed" if 300 <= status < 400 else ""
-    return _Reply(status, f"status {status}{note}", answer, retry_after)
+    well = status < 500 and status != _TOO_MANY
+    return _Reply(status, f"status {status}{note}", answer, retry_after, well)
 
 
 def _retry_after(value: str | None, now: datetime) -> float | None:

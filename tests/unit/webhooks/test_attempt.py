@@ -15,7 +15,7 @@ from twilio.request_validator import RequestValidator
 from app.calls.address import AddressPolicy
 from app.calls.sid import AccountSid, CallSid, MessageId
 from app.store.accounts import SigningSecrets
-from app.store.outbox import Delivery
+from app.store.outbox import Delivery, Result
 from app.webhooks.attempt import Attempt
 from app.webhooks.backoff import Backoff
 from app.webhooks.guard import Guard
@@ -57,6 +57,10 @@ async def attempt() -> AsyncIterator[Attempt]:
         yield Attempt(transport, EXACT)
 
 
+async def attempted(attempt: Attempt, owed: Delivery, secrets: SigningSecrets) -> Result:
+    return (await attempt(owed, secrets)).result
+
+
 def verify(seen: Seen, url: str) -> None:
     payload = seen.body.decode() if seen.method == "POST" else seen.target.partition("?")[2]
     for secret in SECRETS.webhook_secrets:
@@ -67,7 +71,7 @@ def verify(seen: Seen, url: str) -> None:
 
 async def test_a_post_carries_the_form_as_it_is_and_both_signatures(attempt: Attempt) -> None:
     async with receiver(kit.status(200, b"thanks")) as there:
-        result = await attempt(delivery(there.url + "/cb?x=1"), SECRETS)
+        result = await attempted(attempt, delivery(there.url + "/cb?x=1"), SECRETS)
         (seen,) = there.requests
     assert (result.state, result.status, result.error, result.answer) == ("delivered", 200, None, b"thanks")
     assert (seen.method, seen.target, seen.body.decode()) == ("POST", "/cb?x=1", FORM)
@@ -79,7 +83,7 @@ async def test_a_post_carries_the_form_as_it_is_and_both_signatures(attempt: Att
 
 async def test_a_get_carries_everything_in_its_query(attempt: Attempt) -> None:
     async with receiver() as there:
-        await attempt(delivery(there.url + "/cb?x=1&" + FORM, method="GET"), SECRETS)
+        await attempted(attempt, delivery(there.url + "/cb?x=1&" + FORM, method="GET"), SECRETS)
         (seen,) = there.requests
     assert (seen.method, seen.target, seen.body) == ("GET", "/cb?x=1&" + FORM, b"")
     assert "content-type" not in seen.headers
@@ -88,7 +92,7 @@ async def test_a_get_carries_everything_in_its_query(attempt: Attempt) -> None:
 
 async def test_a_repeat_has_the_same_id_and_body_and_new_signatures(attempt: Attempt) -> None:
     async with receiver() as there:
-        await attempt(delivery(there.url), SECRETS)
+        await attempted(attempt, delivery(there.url), SECRETS)
         later = Attempt(attempt._transport, EXACT, now=lambda: datetime.now(UTC) + timedelta(seconds=7))
         await later(delivery(there.url, attempt=2), SECRETS)
         first, second = there.requests
@@ -101,7 +105,7 @@ async def test_a_repeat_has_the_same_id_and_body_and_new_signatures(attempt: Att
 async def test_user_information_is_sent_as_basic_auth_and_signed_without(attempt: Attempt) -> None:
     async with receiver(kit.status(500)) as there:
         url = there.url.replace("http://", "http://us%40er:s3cret@")
-        result = await attempt(delivery(url + "/cb"), SECRETS)
+        result = await attempted(attempt, delivery(url + "/cb"), SECRETS)
         (seen,) = there.requests
     assert seen.headers["authorization"] == "Basic " + base64.b64encode(b"us@er:s3cret").decode()
     assert "@" not in seen.headers["host"] + seen.target
@@ -122,7 +126,7 @@ async def test_user_information_is_sent_as_basic_auth_and_signed_without(attempt
 )
 async def test_any_other_status_is_owed_again(attempt: Attempt, status: int, error: str) -> None:
     async with receiver(kit.status(status, b"x" * 2000, Location="http://127.0.0.1/")) as there:
-        result = await attempt(delivery(there.url), SECRETS)
+        result = await attempted(attempt, delivery(there.url), SECRETS)
     assert (result.state, result.next_in, result.status, result.error) == ("owed", 5, status, error)
     assert result.answer == b"x" * 1024
     assert result.latency_ms >= 0
@@ -130,13 +134,13 @@ async def test_any_other_status_is_owed_again(attempt: Attempt, status: int, err
 
 async def test_the_last_attempt_that_fails_makes_it_dead(attempt: Attempt) -> None:
     async with receiver(otherwise := kit.status(500), otherwise) as there:
-        assert (await attempt(delivery(there.url, attempt=2), SECRETS)).next_in == 30
-        assert (await attempt(delivery(there.url, attempt=3), SECRETS)).state == "dead"
+        assert (await attempted(attempt, delivery(there.url, attempt=2), SECRETS)).next_in == 30
+        assert (await attempted(attempt, delivery(there.url, attempt=3), SECRETS)).state == "dead"
 
 
 async def test_gone_makes_it_dead_at_once(attempt: Attempt) -> None:
     async with receiver(kit.status(410)) as there:
-        result = await attempt(delivery(there.url), SECRETS)
+        result = await attempted(attempt, delivery(there.url), SECRETS)
     assert (result.state, result.next_in, result.status) == ("dead", None, 410)
 
 
@@ -146,7 +150,7 @@ async def test_retry_after_in_seconds_or_as_a_date_lengthens_the_wait(attempt: A
     past = format_datetime(datetime.now(UTC) - timedelta(seconds=90), usegmt=True)
     values = ["60", date, past, "2", "soon", "-1", "1e9", "Sun, 99 Foo 2026", ""]
     async with receiver(*(kit.status(status, Retry_After=value) for value in values)) as there:
-        waits = [(await attempt(delivery(there.url), SECRETS)).next_in for _ in values]
+        waits = [(await attempted(attempt, delivery(there.url), SECRETS)).next_in for _ in values]
     assert waits[0] == 60
     assert waits[1] is not None and 85 < waits[1] <= 90
     assert waits[2:] == [5] * 7
@@ -154,20 +158,20 @@ async def test_retry_after_in_seconds_or_as_a_date_lengthens_the_wait(attempt: A
 
 async def test_retry_after_with_another_status_means_nothing(attempt: Attempt) -> None:
     async with receiver(kit.status(500, Retry_After="60")) as there:
-        assert (await attempt(delivery(there.url), SECRETS)).next_in == 5
+        assert (await attempted(attempt, delivery(there.url), SECRETS)).next_in == 5
 
 
 async def test_an_endless_answer_counts_by_its_status(attempt: Attempt) -> None:
     async with receiver(kit.endless(), kit.endless(b"HTTP/1.1 500 Oops\r\n\r\n")) as there:
-        good = await attempt(delivery(there.url), SECRETS)
-        bad = await attempt(delivery(there.url), SECRETS)
+        good = await attempted(attempt, delivery(there.url), SECRETS)
+        bad = await attempted(attempt, delivery(there.url), SECRETS)
     assert (good.state, good.status, len(good.answer)) == ("delivered", 200, 1024)
     assert (bad.state, bad.status, bad.error) == ("owed", 500, "status 500")
 
 
 async def test_an_answer_that_never_ends_in_time_is_a_failure(attempt: Attempt) -> None:
     async with receiver(kit.drip()) as there:
-        result = await attempt(delivery(there.url), SECRETS)
+        result = await attempted(attempt, delivery(there.url), SECRETS)
     assert (result.state, result.status, result.error) == ("owed", None, "timeout after 0.3 s")
 
 
@@ -184,7 +188,7 @@ async def test_an_answer_that_never_ends_in_time_is_a_failure(attempt: Attempt) 
     ],
 )
 async def test_what_cannot_be_sent_is_owed_again_with_a_short_reason(attempt: Attempt, url: str, error: str) -> None:
-    result = await attempt(delivery(url), SECRETS)
+    result = await attempted(attempt, delivery(url), SECRETS)
     assert (result.state, result.next_in, result.status) == ("owed", 5, None)
     assert result.error is not None
     assert result.error.startswith(error)
@@ -195,10 +199,37 @@ async def test_a_poison_row_burns_its_attempt_like_any_other(attempt: Attempt) -
     async with receiver() as there:
         broken = replace(delivery(there.url), body="\udcff")
         no_secret = replace(SECRETS, webhook_secrets=("whsec_",))
-        assert (await attempt(broken, SECRETS)).error == "cannot be sent: UnicodeEncodeError"
-        assert (await attempt(delivery(there.url), no_secret)).error == "cannot be sent: EmptyWebhookSecretError"
+        assert (await attempted(attempt, broken, SECRETS)).error == "cannot be sent: UnicodeEncodeError"
+        assert (
+            await attempted(attempt, delivery(there.url), no_secret)
+        ).error == "cannot be sent: EmptyWebhookSecretError"
 
 
 async def test_it_works_on_any_httpx_transport() -> None:
     mock = httpx.MockTransport(lambda request: httpx.Response(204))
-    assert (await Attempt(mock, EXACT)(delivery("http://h/"), SECRETS)).state == "delivered"
+    assert (await attempted(Attempt(mock, EXACT), delivery("http://h/"), SECRETS)).state == "delivered"
+
+
+@pytest.mark.parametrize(
+    ("reply", "well"),
+    [
+        (kit.status(204), True),
+        (kit.status(302), True),
+        (kit.status(404), True),
+        (kit.status(410), True),
+        (kit.status(429), False),
+        (kit.status(500), False),
+        (kit.reset(), False),
+        (kit.hang(), False),
+    ],
+)
+async def test_the_breaker_hears_of_what_the_destination_is_to_blame_for(
+    attempt: Attempt, reply: kit.Reply, well: bool
+) -> None:
+    async with receiver(reply) as there:
+        assert (await attempt(delivery(there.url), SECRETS)).well is well
+
+
+@pytest.mark.parametrize("url", ["http://10.0.0.1/", "ftp://h/"])
+async def test_the_breaker_hears_nothing_of_what_was_not_sent(attempt: Attempt, url: str) -> None:
+    assert (await attempt(delivery(url), SECRETS)).well is None
