@@ -47,9 +47,8 @@ class Latch:
         return self._may_be_nat(source[0]) and self._passes(source, packet)
 
     def _may_be_nat(self, host: str) -> bool:
-        """A NAT changes the port, and the address when the peer named one from behind it; loopback has none."""
-        named = self.negotiated[0]
-        return host == named or (_is_inner(named) and not ipaddress.ip_address(host).is_loopback)
+        """A NAT changes the port, and the address when the peer named one from behind it."""
+        return host == self.negotiated[0] or _is_inner(self.negotiated[0])
 
     def _passes(self, source: Source, packet: Packet) -> bool:
         run, expected = self._run
@@ -65,7 +64,7 @@ class Latch:
 
 
 def _is_inner(address: str) -> bool:
-    """Private, shared (RFC 6598) or link-local: an address that means nothing outside its own network."""
+    """Private, shared (RFC 6598) or link-local: means nothing outside its own network. Loopback has no NAT."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

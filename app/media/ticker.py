@@ -51,6 +51,11 @@ class Ticker:
         self._timer: asyncio.TimerHandle | None = None
         self._beat = Beat(0.0)
 
+    @property
+    def running(self) -> bool:
+        """Whether a timer is set."""
+        return self._timer is not None
+
     def add(self, member: Member) -> None:
         """Give `member` the beat; safe to call twice."""
         self._members[member] = None
