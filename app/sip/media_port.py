@@ -1,4 +1,4 @@
-"""What signalling needs of media: a bound RTP port per leg, pointed at the peer once the SDP is known. Knows no codec."""
+"""What signalling needs of media: a port bound per leg, pointed at the peer once its SDP is known. Knows no codec."""
 
 from collections.abc import Callable, Mapping
 from typing import Protocol

@@ -1,0 +1,96 @@
+"""Who a call is placed as: pyVoIP's SIPClient without its socket, its thread and its registration.
+
+One cheap view per call: server, credentials, unguessable identifiers. Knows digest, not what a request is for.
+"""
+
+import secrets
+from typing import TYPE_CHECKING
+
+from app.sip import digest
+from app.sip.build import Header
+from app.sip.message import SipMessage
+from app.sip.pyvoip import SIPClient
+
+if TYPE_CHECKING:
+    from app.sip.pyvoip import VoIPPhone
+
+_MOST_CHALLENGES = 4  # of one request: a proxy, the callee, and each of them once stale
+
+
+class Chain:
+    """The challenges that one request has met so far."""
+
+    __slots__ = ("answered", "count")
+
+    def __init__(self) -> None:
+        self.answered: set[tuple[str, str]] = set()
+        self.count = 0
+
+
+class SipAccount(SIPClient):
+    """Its names are pyVoIP's; branches and the URN come from pyVoIP's generators, which draw on `os.urandom`."""
+
+    def __init__(
+        self,
+        phone: "VoIPPhone",
+        *,
+        server: str,
+        port: int,
+        credentials: tuple[str, str] | None,
+        host: str,
+        sip_port: int,
+    ) -> None:
+        username, password = credentials or ("", "")
+        super().__init__(server, port, username, password, phone, myIP=host, myPort=sip_port)
+        self._has_credentials = credentials is not None
+        self._challenges: dict[tuple[str, str], digest.Challenge] = {}
+        self._uses: dict[str, int] = {}  # nonce → how often it was used
+        self.local_tag = self.gen_tag()
+
+    def gen_tag(self) -> str:
+        """64 random bits; pyVoIP's are 32 from a guessable generator, kept in a list for ever."""
+        return secrets.token_hex(8)
+
+    def gen_call_id(self) -> str:
+        """122 random bits; pyVoIP's is the hash of a counter, the same after each restart (its issue 316)."""
+        return f"{self.gen_urn_uuid().lower()}@{self.myIP}"
+
+    def forget_credentials(self) -> None:
+        """They belong to the host that the customer named; a 3xx may lead anywhere."""
+        self._has_credentials = False
+        self._challenges.clear()
+
+    def accept_challenge(self, response: SipMessage, chain: Chain) -> bool:
+        """Whether the request of this 401 or 407 may be sent again, with `authorization`.
+
+        A realm that refuses what it was just answered ends it, unless it calls the nonce stale: Asterisk and
+        Kamailio challenge a wrong password for ever (measured).
+        """
+        field = "Authorization" if response.status_code == 401 else "Proxy-Authorization"
+        offered = response.all("WWW-Authenticate" if response.status_code == 401 else "Proxy-Authenticate")
+        challenge = digest.choose(offered) if self._has_credentials else None
+        if challenge is None:
+            return False
+        key = (field, challenge.realm)
+        chain.count += 1
+        if chain.count > _MOST_CHALLENGES or (key in chain.answered and not challenge.stale):
+            return False
+        chain.answered.add(key)
+        self._challenges[key] = challenge
+        return True
+
+    def authorization(self, method: str, uri: str) -> list[Header]:
+        """The credentials for one request, for every realm that has asked; none before a challenge."""
+        return [(field, self._answer(challenge, method, uri)) for (field, _), challenge in self._challenges.items()]
+
+    def _answer(self, challenge: digest.Challenge, method: str, uri: str) -> str:
+        uses = self._uses[challenge.nonce] = self._uses.get(challenge.nonce, 0) + 1
+        return digest.authorize(
+            challenge,
+            username=self.username,
+            password=self.password,
+            method=method,
+            uri=uri,
+            nc=uses,
+            cnonce=secrets.token_hex(8),
+        )

@@ -1,0 +1,282 @@
+"""One leg: pyVoIP's VoIPCall on our signalling. Tells in order what happened to it; knows no customer and no record."""
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from app.calls.address import ip_literal
+from app.calls.outcome import CANCELED_BY_API, UNUSABLE_SDP, Outcome, Reason, because, hung_up
+from app.calls.ports import Answered, DialogFacts, Ended, LegOrder, Moved, Progress, Signal, Silence
+from app.runtime import loop
+from app.sip.account import SipAccount
+from app.sip.admission import Admission, Ticket
+from app.sip.compose import Here
+from app.sip.endpoint import Incoming
+from app.sip.engine import Engine
+from app.sip.invitation import Invitation
+from app.sip.media_port import MediaFactory
+from app.sip.message import SipMessage
+from app.sip.peer import PeerRequests
+from app.sip.pyvoip import CallState, PayloadType, SIPMessage, VoIPCall
+from app.sip.reliable import ReliableProvisionals
+from app.sip.sdp import Remote, UnusableSdp
+from app.sip.search import Search
+from app.sip.session import Session
+from app.sip.usage import DialogUsage
+
+if TYPE_CHECKING:
+    from app.sip.pyvoip import VoIPPhone
+
+_OFFERED = {0: PayloadType.PCMU, 8: PayloadType.PCMA, 101: PayloadType.EVENT}
+
+
+class SipCall(VoIPCall):
+    """Implements app.calls.ports.PhoneLeg. Its RTP port is bound while it lives; raises NoFreePort when made."""
+
+    def __init__(
+        self,
+        phone: "VoIPPhone",
+        engine: Engine,
+        *,
+        admission: Admission,
+        media: MediaFactory,
+        order: LegOrder,
+        account: SipAccount,
+    ) -> None:
+        self.signals: asyncio.Queue[Signal] = asyncio.Queue()
+        self.engine = engine
+        self.account = account
+        self._admission = admission
+        self._ticket: Ticket | None = None
+        self._over = False
+        self._acknowledged = False  # the 2xx: from then on a BYE may be sent
+        self._answered = False  # and there is audio
+        self._seen: tuple[int, str] | None = None  # the provisional told last
+        self._early: dict[str, SipMessage] = {}  # answers in provisionals, by remote tag
+        self._reliable = ReliableProvisionals()
+        self.usage: DialogUsage | None = None  # the confirmed dialog
+        self._media = media.open(dtmf=self.dtmf_callback)
+        self._media.on_silence = self._on_silence
+        self.session: Session | None = None
+        self._search = Search(engine, account, order, self)
+        self._peer = PeerRequests(self)
+        ports: Any = {self._media.local_port: _OFFERED}  # as pyVoIP passes them, not as it types them
+        super().__init__(phone, CallState.DIALING, _draft(self._search.call_id), 0, account.myIP, ports, "sendrecv")
+        self.sip = account
+
+    # -- PhoneLeg
+
+    @property
+    def heard(self) -> bool:
+        return self._search.heard
+
+    async def prepare(self) -> DialogFacts | Outcome:
+        outcome = await self._search.prepare()
+        if outcome is not None:
+            self._end(outcome)
+            return outcome
+        return self.facts()
+
+    def invite(self) -> None:
+        if not self._over and self._ticket is None:
+            self._ticket = self._admission.enter(self._search.send)
+
+    def hang_up(self) -> None:
+        if self._over:
+            return
+        if self.usage is None:
+            self._search.stop()
+        elif self._acknowledged:
+            self.usage.bye(self._said_goodbye)
+        self._end(hung_up(Reason.API) if self._answered else CANCELED_BY_API)
+
+    # -- what the search says
+
+    def offer(self, here: Here) -> bytes:
+        if self.session is None:
+            address = here.host if ip_literal(here.host) else self.engine.media_host
+            self.session = Session(self._media, address)
+        return self.session.local.offer()
+
+    def on_progress(self, invitation: Invitation, response: SipMessage) -> None:
+        self._leave_window()
+        code, tag = response.status_code, response.to_tag or ""
+        if tag and code > 100:
+            usage = invitation.establish(response)
+            if not self._reliable.accept(usage, response):
+                return
+            if response.content:
+                self._early[tag] = response
+        if self._seen != (code, tag):  # a peer may flood: what repeats itself says nothing new
+            self._seen = (code, tag)
+            at = self.engine.clock.now()
+            self._tell(Progress(at, code, response.reason_phrase, 180 <= code <= 183, self.facts(tag)))
+
+    def on_success(self, invitation: Invitation, response: SipMessage) -> None:
+        self._leave_window()
+        usage = self.usage = invitation.establish(response)
+        usage.aim(lambda: self._confirm(usage, invitation, response))
+
+    def on_moving(self) -> None:
+        self._tell(Moved(self.facts()))
+
+    def on_nobody(self, outcome: Outcome) -> None:
+        self._forget()
+        self._end(outcome)
+
+    def on_finished(self) -> None:
+        self._forget()
+
+    # -- what the peer says
+
+    def receive(self, incoming: Incoming) -> bool:
+        """A request of the peer in one of this call's dialogs; False: in none of them."""
+        invitation = self._search.invitation
+        request = incoming.request
+        if invitation is None or request.to_tag != self.account.local_tag:
+            return False
+        usage = invitation.usage(request.from_tag)
+        if usage is None:
+            return False
+        self._peer.receive(usage, self.engine.endpoint.serve(incoming))
+        return True
+
+    def receive_ack(self, request: SipMessage) -> None:
+        self._peer.receive_ack(request)
+
+    def peer_hung_up(self, usage: DialogUsage) -> None:
+        """A BYE came; early dialogs end with the INVITE's final answer."""
+        usage.ended = True
+        if usage is self.usage:
+            self._forget()
+            self._end(hung_up(Reason.CALLEE_HANGUP))
+
+    def break_off(self, outcome: Outcome) -> None:
+        """End an established dialog with a BYE and `outcome`."""
+        if self.usage is not None:
+            self.usage.bye(self._said_goodbye)
+        self._end(outcome)
+
+    def moved(self) -> None:
+        """The dialog changed: whoever rescues it must know."""
+        if not self._over:
+            self._tell(Moved(self.facts()))
+
+    def release(self) -> None:
+        """Return the port, whatever the state."""
+        self._media.stop()
+
+    # -- pyVoIP's names
+
+    def create_rtp_clients(
+        self, codecs: dict[int, PayloadType], ip: str, port: int, request: SIPMessage, baseport: int
+    ) -> None:
+        """pyVoIP's `answered` calls it with what it negotiated; the sockets have been bound for long."""
+        if self.session is not None:
+            self.RTPClients.append(self.session.client())
+
+    # --
+
+    def facts(self, remote_tag: str | None = None) -> DialogFacts:
+        """What a stranger needs to end this leg, as it is now."""
+        invitation = self._search.invitation
+        if invitation is None:
+            return DialogFacts()
+        invite = invitation.message
+        usage = self.usage or invitation.usage(remote_tag)
+        facts = DialogFacts(
+            transport=invitation.hop.transport,
+            destination=[invitation.hop.host, invitation.hop.port],
+            local=list(self.engine.endpoint.local),
+            via=invite.first("via") or "",
+            request_uri=invite.request_uri,
+            from_=invite.first("from") or "",
+            to=invite.first("to") or "",
+            call_id=invite.call_id,
+            cseq=invite.cseq[0],
+            routes=[],
+            state="proceeding" if self.heard else "calling",
+        )
+        if usage is not None:
+            facts["to"] = usage.dialog.to_value
+            facts["cseq"] = usage.dialog.local_cseq
+            facts["routes"] = list(usage.dialog.route_set)
+            facts["remote_target"] = usage.dialog.remote_target
+            if usage.dialog.confirmed:
+                facts["state"] = "confirmed"
+                facts["transport"] = usage.hop.transport
+                facts["destination"] = [usage.hop.host, usage.hop.port]
+        return facts
+
+    def _confirm(self, usage: DialogUsage, invitation: Invitation, response: SipMessage) -> None:
+        """The next hop is known: acknowledge first, whatever comes of it."""
+        self._acknowledged = True
+        invitation.acknowledge(usage)
+        if self._over:
+            usage.bye(self._said_goodbye)
+        elif usage.problem is not None:
+            self.break_off(usage.problem)
+        else:
+            self._read_answer(response)
+
+    def _read_answer(self, response: SipMessage) -> None:
+        source = response if response.content else self._early.get(response.to_tag or "", response)
+        try:
+            remote = source.sdp()
+        except UnusableSdp as error:
+            self.break_off(because(UNUSABLE_SDP, str(error)))
+            return
+        address = self.engine.resolver.media(remote.address)
+        if address is None:
+            loop.spawn(self._resolve_media(response, source, remote), name="sip.media_address")
+        else:
+            self._talk(response, source, remote, address)
+
+    async def _resolve_media(self, response: SipMessage, source: SipMessage, remote: Remote) -> None:
+        address = await self.engine.resolver.media_named(remote.address)
+        if not self._over:
+            self._talk(response, source, remote, address)
+
+    def _talk(self, response: SipMessage, source: SipMessage, remote: Remote, address: str | Outcome) -> None:
+        if isinstance(address, Outcome) or self.session is None:
+            self.break_off(address if isinstance(address, Outcome) else UNUSABLE_SDP)
+            return
+        self.session.agree(remote, address)
+        self.answered(source)  # pyVoIP: payload types, RTP client, its start, state
+        self._answered = True
+        self._peer.confirmed(response)
+        headers = tuple((name, value) for name, value in response.raw_headers if name[:2] in ("X-", "x-"))
+        at = self.engine.clock.now()
+        self._tell(Answered(at, response.status_code, response.reason_phrase, headers, self.facts()))
+
+    def _on_silence(self) -> None:
+        if not self._over:
+            self._tell(Silence(self.engine.clock.now()))
+
+    def _end(self, outcome: Outcome) -> None:
+        """The one way out: returns the port, says it once."""
+        if self._over:
+            return
+        self._over = True
+        self._leave_window()
+        self._peer.close()
+        self._media.stop()
+        self.state = CallState.ENDED
+        self._tell(Ended(self.engine.clock.now(), outcome))
+
+    def _said_goodbye(self, response: SipMessage | None) -> None:
+        self._forget()
+
+    def _forget(self) -> None:
+        self.phone.calls.pop(self.call_id, None)
+
+    def _leave_window(self) -> None:
+        if self._ticket is not None:
+            self._ticket.leave()
+
+    def _tell(self, signal: Signal) -> None:
+        self.signals.put_nowait(signal)
+
+
+def _draft(call_id: str) -> Any:
+    """What pyVoIP's constructor and `answered` look at: the request that will leave has been written by then."""
+    return SipMessage.decode(f"INVITE sip:draft SIP/2.0\r\nTo: <sip:draft>\r\nCall-ID: {call_id}\r\n\r\n".encode())

@@ -1,0 +1,235 @@
+"""Transactions in motion: performs what app/sip/transaction.py asks for with real timers and a way to send.
+
+Knows which message belongs to it, not why it was sent.
+"""
+
+import asyncio
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from app.sip import build
+from app.sip.message import SipMessage
+from app.sip.stream import Connection
+from app.sip.transaction import Action, Input, State, Step, Table, Timing, Transaction
+from app.sip.transport import Hop, TransportError
+
+Key = tuple[str, ...]
+
+
+class ResponseUser(Protocol):
+    """Who sent a request and hears what became of it."""
+
+    def on_response(self, response: SipMessage) -> None: ...
+
+    def on_timeout(self) -> None:
+        """Nobody answered in 64·T1."""
+
+    def on_unsendable(self, why: str) -> None:
+        """The transport gave up."""
+
+
+class Carrier(Protocol):
+    """What an exchange needs of the endpoint."""
+
+    timing: Timing
+
+    def transmit(self, hop: Hop, data: bytes) -> Connection | None:
+        """Send; the connection it went over, if any. Raises TransportError."""
+
+    def reply(self, hop: Hop, data: bytes, connection: Connection | None) -> None:
+        """Send a response where RFC 3261 §18.2.2 says; never raises."""
+
+    def forget(self, exchange: "Exchange") -> None: ...
+
+
+class Exchange:
+    """The timers of one transaction and the doing of its steps."""
+
+    __slots__ = ("_machine", "_timers", "carrier", "key")
+
+    def __init__(self, carrier: Carrier, key: Key, table: Table, *, reliable: bool) -> None:
+        self.carrier = carrier
+        self.key = key
+        self._machine = Transaction(table, carrier.timing, reliable=reliable)
+        self._timers: list[asyncio.TimerHandle] = []
+
+    @property
+    def state(self) -> State:
+        return self._machine.state
+
+    def feed(self, event: Input, message: SipMessage | None = None) -> bool:
+        """Whether the input meant something."""
+        step = self._machine.feed(event)
+        if step is None:
+            return False
+        self._perform(step, message)
+        return True
+
+    def close(self) -> None:
+        """Stop without a word: the endpoint closes."""
+        self._stop_timers()
+        self._machine.state = State.TERMINATED
+
+    def _perform(self, step: Step, message: SipMessage | None) -> None:
+        if step.stop:
+            self._stop_timers()
+        at_once: Input | None = None
+        for timer in step.start:
+            delay = self._machine.delay(timer)
+            if delay == 0.0:
+                at_once = timer
+            elif delay is not None:
+                self._timers.append(asyncio.get_running_loop().call_later(delay, self.feed, timer))
+        if step.state is State.TERMINATED:
+            self.carrier.forget(self)
+        for action in step.do:
+            self._do(action, message)
+        if at_once is not None:
+            self.feed(at_once)
+
+    @abstractmethod
+    def _do(self, action: Action, message: SipMessage | None) -> None:
+        """Perform one action."""
+
+    def _stop_timers(self) -> None:
+        for handle in self._timers:
+            handle.cancel()
+        self._timers.clear()
+
+
+class ClientExchange(Exchange):
+    """A request of ours and the answers to it."""
+
+    __slots__ = ("_connection", "_request", "_why", "data", "hop", "user")
+
+    def __init__(self, carrier: Carrier, key: Key, table: Table, *, hop: Hop, data: bytes, user: ResponseUser) -> None:
+        super().__init__(carrier, key, table, reliable=hop.transport != "udp")
+        self.hop = hop
+        self.data = data
+        self.user = user
+        self._request: SipMessage | None = None
+        self._connection: Connection | None = None
+        self._why = ""
+
+    @property
+    def request(self) -> SipMessage:
+        """The request as a message."""
+        if self._request is None:
+            self._request = SipMessage.decode(self.data)
+        return self._request
+
+    def begin(self) -> None:
+        self._perform(self._machine.begin(), None)
+
+    def receive(self, response: SipMessage) -> None:
+        code = response.status_code
+        self.feed(Input.PROVISIONAL if code < 200 else Input.SUCCESS if code < 300 else Input.FAILURE, response)
+
+    def lost(self, why: str) -> None:
+        """The transport cannot carry this any more."""
+        self._why = why
+        self.feed(Input.TRANSPORT_ERROR)
+
+    def close(self) -> None:
+        super().close()
+        self._let_go()
+
+    def _do(self, action: Action, message: SipMessage | None) -> None:
+        if action is Action.SEND:
+            self._send(self.data)
+        elif action is Action.PASS_UP and message is not None:
+            self.user.on_response(message)
+        elif action is Action.ACK and message is not None:
+            self._send(build.ack_for(self.request, message))
+        elif action is Action.TIMED_OUT:
+            self._let_go()
+            self.user.on_timeout()
+        elif action is Action.FAILED:
+            self._let_go()
+            self.user.on_unsendable(self._why)
+
+    def _send(self, data: bytes) -> None:
+        try:
+            connection = self.carrier.transmit(self.hop, data)
+        except TransportError as error:
+            asyncio.get_running_loop().call_soon(self.lost, str(error))
+            return
+        if connection is not None and connection is not self._connection:
+            self._let_go()
+            self._connection = connection
+            connection.watch(self, self.lost)
+
+    def _let_go(self) -> None:
+        if self._connection is not None:
+            self._connection.unwatch(self)
+            self._connection = None
+
+    def _perform(self, step: Step, message: SipMessage | None) -> None:
+        if step.state is State.TERMINATED:
+            self._let_go()
+        super()._perform(step, message)
+
+
+class ServerExchange(Exchange):
+    """A request of a peer and our answers to it."""
+
+    __slots__ = ("_connection", "_last", "on_ack", "on_unacknowledged", "request", "source", "to_tag")
+
+    def __init__(
+        self,
+        carrier: Carrier,
+        key: Key,
+        table: Table,
+        *,
+        request: SipMessage,
+        source: Hop,
+        connection: Connection | None,
+    ) -> None:
+        super().__init__(carrier, key, table, reliable=source.transport != "udp")
+        self.request = request
+        self.source = source
+        self.to_tag = ""  # for a To that has none yet
+        self.on_ack: Callable[[SipMessage], None] | None = None  # of a 2xx
+        self.on_unacknowledged: Callable[[], None] | None = None
+        self._connection = connection
+        self._last = b""
+
+    def respond(
+        self,
+        code: int,
+        reason: str | None = None,
+        *,
+        headers: Sequence[build.Header] = (),
+        body: bytes = b"",
+        content_type: str | None = None,
+    ) -> None:
+        """Answer; a second final answer is discarded (RFC 3261 §17.2.2)."""
+        data = build.response(
+            self.request,
+            code,
+            reason,
+            to_tag=self.to_tag or None,
+            headers=headers,
+            body=body,
+            content_type=content_type,
+            source=(self.source.host, self.source.port),
+        )
+        event = Input.PROVISIONAL if code < 200 else Input.SUCCESS if code < 300 else Input.FAILURE
+        before, self._last = self._last, data
+        if not self.feed(event):
+            self._last = before
+
+    def repeat(self) -> None:
+        """Send the 2xx of an INVITE again (RFC 3261 §13.3.1.4)."""
+        self.feed(Input.SUCCESS)
+
+    def _do(self, action: Action, message: SipMessage | None) -> None:
+        if action is Action.SEND:
+            if self._last:
+                self.carrier.reply(self.source, self._last, self._connection)
+        elif action is Action.PASS_UP and message is not None:
+            if self.on_ack is not None:
+                self.on_ack(message)
+        elif action is Action.TIMED_OUT and self.on_unacknowledged is not None:
+            self.on_unacknowledged()

@@ -1,0 +1,92 @@
+"""What the peer asks inside a dialog: BYE, re-INVITE, UPDATE, OPTIONS, INFO and what is refused. Sends no INVITE."""
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from app.sip import compose
+from app.sip.build import Header
+from app.sip.exchange import ServerExchange
+from app.sip.message import SipMessage
+from app.sip.renegotiation import Renegotiation
+from app.sip.usage import DialogUsage
+
+if TYPE_CHECKING:
+    from app.sip.call import SipCall
+
+_SIGNAL = re.compile(rb"(?:\A|\n)[ \t]*+Signal[ \t]*+=[ \t]*+([0-9*#A-Da-d])", re.IGNORECASE)
+_DIGIT = re.compile(rb"\s*+([0-9*#A-Da-d])\s*+\Z")
+_ACCEPTED = (("Accept", "application/dtmf-relay, application/dtmf"),)
+
+
+class PeerRequests:
+    """One call's answers to its peer; every request gets one, at once."""
+
+    def __init__(self, call: "SipCall") -> None:
+        self._call = call
+        self._renegotiation = Renegotiation(call)
+        self._answers: dict[str, Callable[[DialogUsage, ServerExchange], None]] = {
+            "BYE": self._bye,
+            "INVITE": self._renegotiation.receive,
+            "UPDATE": self._renegotiation.receive,
+            "OPTIONS": self._options,
+            "INFO": self._info,
+            "REFER": self._refer,
+            "NOTIFY": self._notify,
+            "PRACK": self._prack,
+        }
+
+    def receive(self, usage: DialogUsage, exchange: ServerExchange) -> None:
+        request = exchange.request
+        answer = self._answers.get(request.method_name)
+        if answer is None:
+            exchange.respond(405, "Method Not Allowed", headers=(("Allow", compose.ALLOW),))
+        elif not usage.dialog.in_order(request.cseq[0]):
+            exchange.respond(500, "Out Of Order")  # §12.2.2
+        elif usage.ended and request.method_name != "BYE":
+            exchange.respond(481, "Call/Transaction Does Not Exist")
+        else:
+            answer(usage, exchange)
+
+    def receive_ack(self, request: SipMessage) -> None:
+        self._renegotiation.receive_ack(request)
+
+    def confirmed(self, response: SipMessage) -> None:
+        """The call was answered with this 2xx: its session timer begins."""
+        self._renegotiation.begin_timer(response)
+
+    def close(self) -> None:
+        self._renegotiation.close()
+
+    def _bye(self, usage: DialogUsage, exchange: ServerExchange) -> None:
+        exchange.respond(200)
+        self._call.peer_hung_up(usage)
+
+    def _options(self, usage: DialogUsage, exchange: ServerExchange) -> None:
+        headers: tuple[Header, ...] = (*compose.CAPABILITIES, ("Accept", compose.SDP))
+        exchange.respond(200, headers=headers)
+
+    def _info(self, usage: DialogUsage, exchange: ServerExchange) -> None:
+        request = exchange.request
+        kind = (request.content_type or "").partition(";")[0].strip().lower()
+        if kind == "application/dtmf-relay":
+            found = _SIGNAL.search(request.content)
+        elif kind == "application/dtmf":
+            found = _DIGIT.match(request.content)
+        elif not request.content:
+            found = None  # RFC 6086 §4.2.2: an empty INFO is a keep-alive
+        else:
+            exchange.respond(415, "Unsupported Media Type", headers=_ACCEPTED)
+            return
+        exchange.respond(200)
+        if found is not None:
+            self._call.dtmf_callback(found[1].decode().upper())
+
+    def _refer(self, usage: DialogUsage, exchange: ServerExchange) -> None:
+        exchange.respond(603, "Decline")
+
+    def _notify(self, usage: DialogUsage, exchange: ServerExchange) -> None:
+        exchange.respond(489, "Bad Event")  # RFC 6665: we have subscribed to nothing
+
+    def _prack(self, usage: DialogUsage, exchange: ServerExchange) -> None:
+        exchange.respond(481, "Call/Transaction Does Not Exist")  # we send no reliable provisional

@@ -1,0 +1,124 @@
+"""The SIP side of one worker: pyVoIP's VoIPPhone without its threads and its registration."""
+
+import asyncio
+import socket
+from contextlib import suppress
+
+from app.calls.address import AddressPolicy, ip_literal
+from app.calls.ports import Clock, DialogFacts, LegOrder
+from app.runtime import log
+from app.sip.account import SipAccount
+from app.sip.admission import Admission
+from app.sip.call import SipCall
+from app.sip.endpoint import Endpoint
+from app.sip.engine import Engine
+from app.sip.inbound import Inbound
+from app.sip.media_port import MediaFactory
+from app.sip.pyvoip import PhoneStatus, VoIPCall, VoIPPhone
+from app.sip.resolve import Resolver
+from app.sip.strangers import Strangers
+from app.sip.trace import OnMessage
+from app.sip.transaction import Timing
+
+_log = log.get(__name__)
+
+
+class SipPhone(VoIPPhone):
+    """Implements app.calls.ports.Phone. `start` before the first leg; one per worker and per event loop."""
+
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        policy: AddressPolicy,
+        media: MediaFactory,
+        clock: Clock,
+        advertised_host: str = "",
+        timing: Timing | None = None,
+        on_message: OnMessage | None = None,
+    ) -> None:
+        super().__init__(host, port, "", "", myIP=host, sipPort=port)
+        self._media = media
+        self._clock = clock
+        self._advertised = advertised_host
+        self._inbound = Inbound(self.calls)
+        timing = timing or Timing()
+        self.endpoint = Endpoint(
+            on_request=self._inbound.on_request,
+            on_ack=self._inbound.on_ack,
+            clock=clock,
+            timing=timing,
+            advertised_host=advertised_host,
+        )
+        self.endpoint.on_message = on_message
+        self._inbound.endpoint = self.endpoint
+        self._resolver = Resolver(policy, self.endpoint.reaches)
+        self._admission = Admission(patience=timing.t1)
+        self._engine: Engine | None = None
+        self._strangers: Strangers | None = None
+
+    @property
+    def local(self) -> tuple[str, int]:
+        """Address and port that SIP is bound to, once started."""
+        return self.endpoint.local
+
+    async def start(self) -> None:  # type: ignore[override]  # pyVoIP's registers and starts threads
+        """Bind UDP and TCP; raises OSError when the port is taken."""
+        await self.endpoint.open(self.myIP, self.sip.myPort)
+        media_host = await _media_host(self._advertised, self.endpoint.local[0])
+        self._engine = Engine(self.endpoint, self._resolver, self._clock, media_host)
+        self._strangers = Strangers(self.endpoint, self._clock)
+        self._status = PhoneStatus.REGISTERED  # pyVoIP's word for ready
+        self.NSD = True
+        _log.info("sip.listening", host=self.local[0], port=self.local[1])
+
+    async def stop(self, failed: bool = False) -> None:  # type: ignore[override]  # pyVoIP's stops threads
+        """Close the sockets; legs that still run are not hung up: their owner does that first."""
+        self.NSD = False
+        self._status = PhoneStatus.FAILED if failed else PhoneStatus.INACTIVE
+        if self._strangers is not None:
+            await self._strangers.close()
+        await self.endpoint.close()
+        self._resolver.close()
+
+    def leg(self, order: LegOrder) -> SipCall:
+        """A new leg with its RTP port bound; raises NoFreePort, and RuntimeError before `start`."""
+        if self._engine is None:
+            raise RuntimeError("the phone has not been started")
+        target = order.target
+        account = SipAccount(
+            self,
+            server=target.host,
+            port=target.port or 5060,
+            credentials=(order.username, order.password or "") if order.username else None,
+            host=self.local[0],
+            sip_port=self.local[1],
+        )
+        call = SipCall(self, self._engine, admission=self._admission, media=self._media, order=order, account=account)
+        self.calls[call.call_id] = call
+        return call
+
+    async def hang_up_stranger(self, facts: DialogFacts) -> None:
+        """End a leg of a worker that died: BYE if it was confirmed, else CANCEL and, for 64·T1, ACK and BYE any 2xx.
+
+        Returns once the request has left. The dead worker's own port is bound for it when that is free.
+        """
+        if self._strangers is not None:
+            await self._strangers.hang_up(facts)
+
+    def release_ports(self, call: VoIPCall | None = None) -> None:
+        """pyVoIP calls it when a call is collected: the last net under a leg that nobody ended."""
+        if isinstance(call, SipCall):
+            call.release()
+
+
+async def _media_host(advertised: str, bound: str) -> str:
+    """The address that stands in our SDP: a name is resolved once, at start."""
+    if not advertised or ip_literal(advertised):
+        return advertised or bound
+    with suppress(OSError):
+        found = await asyncio.get_running_loop().getaddrinfo(advertised, None, type=socket.SOCK_DGRAM)
+        return str(found[0][4][0])
+    _log.warning("sip.advertised_host_unresolved", host=advertised)
+    return bound

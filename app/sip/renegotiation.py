@@ -1,0 +1,219 @@
+"""Changes to a running session (RFC 3261 §14, RFC 3311, RFC 4028): the peer's re-INVITE and UPDATE, and our refresh."""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from app.calls.outcome import Outcome, Reason, because, hung_up
+from app.runtime import loop
+from app.sip import compose
+from app.sip.build import Header
+from app.sip.exchange import ServerExchange
+from app.sip.headers import Address, HeaderError
+from app.sip.message import SipMessage
+from app.sip.sdp import Remote, UnusableSdp
+from app.sip.session_timer import SMALLEST, SessionTimer, settled, too_small
+from app.sip.usage import DialogUsage
+
+if TYPE_CHECKING:
+    from app.sip.call import SipCall
+
+_UNDERSTOOD = frozenset({"100rel", "timer"})
+
+
+class Renegotiation:
+    def __init__(self, call: "SipCall") -> None:
+        self._call = call
+        self._pending: ServerExchange | None = None  # a re-INVITE that waits for its ACK
+        self._resolving = False
+        self._refreshing = False
+        self._repeat: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._peer_updates = False
+
+    def close(self) -> None:
+        for handle in (self._repeat, self._timer):
+            if handle is not None:
+                handle.cancel()
+        self._repeat = self._timer = None
+
+    # -- the peer's requests
+
+    def receive(self, usage: DialogUsage, exchange: ServerExchange) -> None:
+        """A re-INVITE or UPDATE."""
+        request = exchange.request
+        unknown = [option for option in request.all("require") if option.lower() not in _UNDERSTOOD]
+        if unknown:
+            exchange.respond(420, "Bad Extension", headers=(("Unsupported", ", ".join(unknown)),))
+        elif too_small(request):
+            exchange.respond(422, "Session Interval Too Small", headers=(("Min-SE", str(SMALLEST)),))
+        elif self._pending is not None or self._resolving:
+            exchange.respond(500, "Earlier Offer Not Settled", headers=(("Retry-After", "1"),))  # §14.2
+        elif self._refreshing:
+            exchange.respond(491, "Request Pending")
+        elif request.method_name == "INVITE" and usage is not self._call.usage:
+            exchange.respond(481, "Call/Transaction Does Not Exist")
+        elif request.content and not _may_hold_sdp(request):
+            exchange.respond(415, "Unsupported Media Type", headers=(("Accept", compose.SDP),))
+        elif request.content:
+            self._consider(usage, exchange)
+        else:
+            body = self._offer() if request.method_name == "INVITE" else b""
+            self._accept(usage, exchange, body)
+
+    def receive_ack(self, request: SipMessage) -> None:
+        """The ACK of our 2xx to a re-INVITE; it brings the answer when the offer was ours."""
+        pending = self._pending
+        if pending is None or request.cseq[0] != pending.request.cseq[0]:
+            return
+        self._settle()
+        if not pending.request.content and request.content:
+            try:
+                remote = request.sdp()
+            except UnusableSdp:
+                return  # what was agreed before goes on
+            address = self._call.engine.resolver.media(remote.address)
+            if isinstance(address, str):
+                self._change(remote, address)
+
+    def _consider(self, usage: DialogUsage, exchange: ServerExchange) -> None:
+        try:
+            remote = exchange.request.sdp()
+        except UnusableSdp as error:
+            _refuse(exchange, str(error))
+            return
+        address = self._call.engine.resolver.media(remote.address)
+        if address is None:
+            self._resolving = True
+            loop.spawn(self._resolve(usage, exchange, remote), name="sip.media_address")
+        else:
+            self._take(usage, exchange, remote, address)
+
+    async def _resolve(self, usage: DialogUsage, exchange: ServerExchange, remote: Remote) -> None:
+        if exchange.request.method_name == "INVITE":
+            exchange.respond(100)
+        address = await self._call.engine.resolver.media_named(remote.address)
+        self._resolving = False
+        self._take(usage, exchange, remote, address)
+
+    def _take(self, usage: DialogUsage, exchange: ServerExchange, remote: Remote, address: str | Outcome) -> None:
+        session = self._call.session
+        if isinstance(address, Outcome) or session is None:
+            _refuse(exchange, (address.detail or "") if isinstance(address, Outcome) else "no media")
+            return
+        body = session.answer(remote)
+        self._accept(usage, exchange, body)
+        self._change(remote, address)
+
+    def _change(self, remote: Remote, address: str) -> None:
+        if self._call.session is not None:
+            self._call.session.change(remote, address)
+
+    def _accept(self, usage: DialogUsage, exchange: ServerExchange, body: bytes) -> None:
+        request = exchange.request
+        headers: list[Header] = [("Contact", usage.here.contact), *compose.CAPABILITIES]
+        timer = settled(request, request_is_ours=False)
+        if timer is not None:
+            headers += [("Session-Expires", timer.value(request_is_ours=False)), ("Require", "timer")]
+            self._arm(timer)
+        exchange.respond(200, headers=headers, body=body, content_type=compose.SDP if body else None)
+        if request.method_name == "INVITE":
+            self._await_ack(exchange)
+        if usage.dialog.refresh(_contact(request)):
+            usage.aim(self._call.moved)
+
+    def _offer(self) -> bytes:
+        return self._call.session.local.offer() if self._call.session is not None else b""
+
+    # -- the 2xx of a re-INVITE is repeated until its ACK (§13.3.1.4)
+
+    def _await_ack(self, exchange: ServerExchange) -> None:
+        timing = self._call.engine.endpoint.timing
+        self._pending = exchange
+        self._repeat_after(timing.t1, timing.lifetime)
+
+    def _repeat_after(self, seconds: float, left: float) -> None:
+        loop_ = asyncio.get_running_loop()
+        self._repeat = loop_.call_later(min(seconds, left), self._repeat_2xx, seconds, left - seconds)
+
+    def _repeat_2xx(self, seconds: float, left: float) -> None:
+        if self._pending is None:
+            return
+        if left <= 0:
+            self._settle()
+            self._call.break_off(because(hung_up(Reason.CALLEE_HANGUP), "the peer never acknowledged its re-INVITE"))
+            return
+        self._pending.repeat()
+        self._repeat_after(min(2 * seconds, self._call.engine.endpoint.timing.t2), left)
+
+    def _settle(self) -> None:
+        self._pending = None
+        if self._repeat is not None:
+            self._repeat.cancel()
+            self._repeat = None
+
+    # -- session timer
+
+    def begin_timer(self, response: SipMessage) -> None:
+        """The 2xx of the INVITE settles who refreshes."""
+        self._peer_updates = any("UPDATE" in value.upper().split(",") for value in response.all("allow"))
+        timer = settled(response, request_is_ours=True)
+        if timer is not None:
+            self._arm(timer)
+
+    def _arm(self, timer: SessionTimer) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        what = self._refresh if timer.ours else self._expire
+        self._timer = asyncio.get_running_loop().call_later(timer.due, what, timer)
+
+    def _expire(self, timer: SessionTimer) -> None:
+        self._call.break_off(because(hung_up(Reason.CALLEE_HANGUP), "the peer let the session timer run out"))
+
+    def _refresh(self, timer: SessionTimer) -> None:
+        usage = self._call.usage
+        if usage is None or self._pending is not None:
+            self._arm(timer)
+            return
+        headers: list[Header] = [
+            ("Contact", usage.here.contact),
+            ("Session-Expires", timer.value(request_is_ours=True)),
+            *compose.CAPABILITIES,
+        ]
+        self._refreshing = True
+        method, body = ("UPDATE", b"") if self._peer_updates else ("INVITE", self._offer())
+        usage.request(
+            method, lambda response: self._refreshed(usage, method, response, timer), headers=headers, body=body
+        )
+
+    def _refreshed(self, usage: DialogUsage, method: str, response: SipMessage | None, timer: SessionTimer) -> None:
+        self._refreshing = False
+        if response is None or response.status_code in (408, 481):
+            self._call.break_off(because(hung_up(Reason.CALLEE_HANGUP), "the session could not be refreshed"))
+        elif response.status_code < 300:
+            if method == "INVITE":
+                usage.acknowledge(response.cseq[0])
+            self._arm(settled(response, request_is_ours=True) or timer)
+            if usage.dialog.refresh(_contact(response)):
+                usage.aim(self._call.moved)
+        else:
+            self._arm(timer)  # refused this time (491, 488…): the session lives until it expires
+
+
+def _refuse(exchange: ServerExchange, why: str) -> None:
+    """488, and the session goes on as it was (§14.2)."""
+    text = "".join(c if c.isprintable() and c not in '"\\' else " " for c in why)
+    exchange.respond(488, "Not Acceptable Here", headers=(("Warning", f'399 dial-to-sip "{text}"'),))
+
+
+def _may_hold_sdp(request: SipMessage) -> bool:
+    kind = (request.content_type or "").partition(";")[0].strip().lower()
+    plain = (request.first("content-encoding") or "identity").lower() == "identity"
+    return plain and (kind == compose.SDP or kind.startswith("multipart/"))
+
+
+def _contact(message: SipMessage) -> str | None:
+    value = message.first("contact")
+    try:
+        return Address.parse(value).uri if value else None
+    except HeaderError:
+        return None

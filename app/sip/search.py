@@ -1,0 +1,247 @@
+"""Looks for somebody who answers: INVITE after INVITE, over challenges, redirections and addresses.
+
+Knows who may be asked next, not what is said once somebody has answered.
+"""
+
+from dataclasses import replace
+from typing import Protocol
+
+from app.calls.outcome import UNREACHABLE, Outcome, Reason, because, of_response
+from app.calls.ports import LegOrder
+from app.runtime import loop
+from app.sip import compose
+from app.sip.account import Chain, SipAccount
+from app.sip.build import Header, UnsafeText
+from app.sip.compose import Here, Request
+from app.sip.engine import Engine
+from app.sip.headers import HeaderError, Target
+from app.sip.invitation import Invitation
+from app.sip.itinerary import Itinerary
+from app.sip.message import SipMessage
+from app.sip.transport import Hop, TransportError
+
+_LONGEST_OVER_UDP = 1300  # bytes, RFC 3261 §18.1.1
+_TCP_PATIENCE = 1.0  # seconds before a long INVITE goes over UDP after all
+
+
+class Seeker(Protocol):
+    """Who wants to talk."""
+
+    def offer(self, here: Here) -> bytes:
+        """The SDP of the INVITE."""
+
+    def on_progress(self, invitation: Invitation, response: SipMessage) -> None: ...
+
+    def on_success(self, invitation: Invitation, response: SipMessage) -> None: ...
+
+    def on_moving(self) -> None:
+        """Another INVITE is about to leave."""
+
+    def on_nobody(self, outcome: Outcome) -> None:
+        """Nobody answered, and nobody is left to ask."""
+
+    def on_finished(self) -> None:
+        """After `stop`: nothing is left of it on the wire."""
+
+
+class Search:
+    def __init__(self, engine: Engine, account: SipAccount, order: LegOrder, seeker: Seeker) -> None:
+        self.heard = False  # any response, of any attempt
+        self._engine = engine
+        self._account = account
+        self._seeker = seeker
+        self._target = order.target
+        self._user = order.caller.uri.user
+        self._call_id = account.gen_call_id()
+        self._from = compose.from_value(order.caller, account.local_tag)
+        self._to = compose.to_value(order.target)
+        self._extra: list[Header] = [
+            ("X-CallSid", order.call_sid),
+            ("X-AccountSid", order.account_sid),
+            *order.target.decoded_headers(),
+            *compose.CAPABILITIES,
+        ]
+        self._itinerary = Itinerary(str(order.target.as_request_uri()))
+        self._chain = Chain()
+        self._cseq = 0
+        self._stopped = False
+        self._sent = False
+        self.call_id = self._call_id
+        self.invitation: Invitation | None = None  # the newest
+
+    async def prepare(self) -> Outcome | None:
+        """Resolve the target and write the INVITE; the outcome when there is nowhere to send it."""
+        places = await self._engine.resolver.hops(self._itinerary.uri)
+        if isinstance(places, Outcome):
+            return places
+        self._itinerary.hops = list(places)
+        return await self._prepare_next(because(UNREACHABLE, "no address"))
+
+    def send(self) -> None:
+        """Let the prepared INVITE leave."""
+        if self.invitation is not None and not self._stopped:
+            self._sent = True
+            self.invitation.send()
+
+    def stop(self) -> None:
+        """Nobody wants an answer any more; safe to call twice."""
+        self._stopped = True
+        if self.invitation is not None:
+            self.invitation.abandon()
+        else:
+            self._seeker.on_finished()
+
+    # -- InviteUser
+
+    def on_progress(self, invitation: Invitation, response: SipMessage) -> None:
+        self.heard = True
+        self._seeker.on_progress(invitation, response)
+
+    def on_success(self, invitation: Invitation, response: SipMessage) -> None:
+        self.heard = True
+        self._seeker.on_success(invitation, response)
+
+    def on_failure(self, invitation: Invitation, response: SipMessage) -> None:
+        self.heard = True
+        code = response.status_code
+        outcome = of_response(code, response.reason_phrase)
+        if code in (401, 407) and self._account.accept_challenge(response, self._chain):
+            self._go(invitation.hop, outcome)
+            return
+        if 300 <= code < 400:
+            self._itinerary.redirect(response)
+        elif code == 503 and (hop := self._itinerary.next_hop()) is not None:
+            self._go(hop, outcome)
+            return
+        if code >= 600:  # §21.6: nobody else need be asked
+            self._seeker.on_nobody(outcome)
+        else:
+            self._ask_next_target(outcome)
+
+    def on_silent(self, invitation: Invitation) -> None:
+        self._seeker.on_nobody(because(UNREACHABLE, "no response of any kind"))
+
+    def on_unsendable(self, invitation: Invitation, why: str) -> None:
+        outcome = because(UNREACHABLE, why)
+        hop = self._itinerary.next_hop()
+        if hop is not None:
+            self._go(hop, outcome)
+        else:
+            self._ask_next_target(outcome)
+
+    def on_finished(self, invitation: Invitation) -> None:
+        if invitation is self.invitation:
+            self._seeker.on_finished()
+
+    # --
+
+    def _go(self, hop: Hop, otherwise: Outcome) -> None:
+        """Ask there now; a long INVITE tries TCP first, which takes a moment."""
+        try:
+            request = self._write(hop)
+        except (TransportError, UnsafeText) as error:
+            self._seeker.on_nobody(replace(otherwise, detail=str(error)))
+            return
+        if self._is_too_long(request):
+            loop.spawn(self._go_over_tcp(hop, request), name="sip.long_invite")
+        else:
+            self._leave(request)
+
+    async def _go_over_tcp(self, hop: Hop, request: Request) -> None:
+        self._leave(await self._over_tcp_if_it_stands(hop, request))
+
+    def _leave(self, request: Request) -> None:
+        if self._stopped:
+            self._seeker.on_finished()
+            return
+        self._adopt(request)
+        self._seeker.on_moving()
+        self.send()
+
+    def _ask_next_target(self, outcome: Outcome) -> None:
+        uri = self._itinerary.next_target()
+        if uri is None:
+            self._seeker.on_nobody(outcome)
+        elif (places := self._engine.resolver.literal(uri)) is not None:
+            self._ask_places(places, outcome)
+        else:
+            loop.spawn(self._ask_named(uri, outcome), name="sip.redirect")
+
+    async def _ask_named(self, uri: str, outcome: Outcome) -> None:
+        self._ask_places(await self._engine.resolver.hops(uri), outcome)
+
+    def _ask_places(self, places: list[Hop] | Outcome, outcome: Outcome) -> None:
+        if self._stopped:
+            self._seeker.on_finished()
+        elif isinstance(places, Outcome):
+            denied = places.reason is Reason.ADDRESS_DENIED
+            why = replace(places if denied else outcome, sip_code=outcome.sip_code, sip_reason=outcome.sip_reason)
+            self._ask_next_target(why)
+        else:
+            if not self._is_same_host(self._itinerary.uri):
+                self._account.forget_credentials()
+            self._chain = Chain()
+            self._itinerary.hops = list(places)
+            self._go(self._itinerary.hops.pop(0), outcome)
+
+    def _is_same_host(self, uri: str) -> bool:
+        try:
+            return Target.parse(uri).host == self._target.host
+        except HeaderError:
+            return False
+
+    async def _prepare_next(self, outcome: Outcome) -> Outcome | None:
+        """Write the INVITE for the first address that a packet of ours can leave for."""
+        while (hop := self._itinerary.next_hop()) is not None:
+            try:
+                request = self._write(hop)
+            except (TransportError, UnsafeText) as error:
+                outcome = because(UNREACHABLE, str(error))
+                continue
+            if self._is_too_long(request):
+                request = await self._over_tcp_if_it_stands(hop, request)
+            self._adopt(request)
+            return None
+        return outcome
+
+    def _is_too_long(self, request: Request) -> bool:
+        """RFC 3261 §18.1.1, unless the customer wrote which transport to use."""
+        return (
+            request.hop.transport == "udp"
+            and len(request.data) > _LONGEST_OVER_UDP
+            and self._target.param("transport") is None
+        )
+
+    async def _over_tcp_if_it_stands(self, hop: Hop, request: Request) -> Request:
+        tcp = hop._replace(transport="tcp")
+        if await self._engine.endpoint.tcp.stands(tcp, _TCP_PATIENCE):
+            return self._write(tcp)
+        return request
+
+    def _adopt(self, request: Request) -> None:
+        here = self._here(request.hop)
+        self.invitation = Invitation(self._engine, self._account, request, here, self)
+
+    def _here(self, hop: Hop) -> Here:
+        host, port = self._engine.endpoint.address_towards(hop.host)
+        return Here(hop.transport, host, port, self._user)
+
+    def _write(self, hop: Hop) -> Request:
+        """The INVITE for `hop`, with the next CSeq number; raises TransportError and UnsafeText."""
+        here = self._here(hop)
+        branch = self._account.gen_branch()
+        uri = self._itinerary.uri
+        self._cseq += 1
+        headers: list[Header] = [
+            ("Via", here.via(branch)),
+            ("From", self._from),
+            ("To", self._to),
+            ("Call-ID", self._call_id),
+            ("CSeq", f"{self._cseq} INVITE"),
+            ("Contact", here.contact),
+            *self._account.authorization("INVITE", uri),
+            *self._extra,
+        ]
+        body = self._seeker.offer(here)
+        data = compose.request("INVITE", uri, headers, body=body, content_type=compose.SDP)
+        return Request("INVITE", branch, hop, data)

@@ -1,0 +1,52 @@
+"""Session timers (RFC 4028) as values: who refreshes, when, and when the session is dead. Starts no timer itself."""
+
+import re
+from dataclasses import dataclass
+
+from app.sip.message import SipMessage
+
+SMALLEST = 90  # seconds, RFC 4028 §4
+
+_VALUE = re.compile(r"\s*+([0-9]{1,9})\s*+(?:;.*)?\Z", re.DOTALL)
+_REFRESHER = re.compile(r";\s*+refresher\s*+=\s*+(uac|uas)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTimer:
+    """What a 2xx or a refresh settled, as we see it."""
+
+    interval: int  # seconds
+    ours: bool  # we refresh, else the peer does
+
+    @property
+    def due(self) -> float:
+        """Seconds until the next thing to do: our refresh at the half (§7.2), or giving the peer up (§10)."""
+        if self.ours:
+            return self.interval / 2
+        return self.interval - min(32.0, self.interval / 3)
+
+    def value(self, *, request_is_ours: bool) -> str:
+        """As in Session-Expires; uac is whoever sent the request that it stands in or answers."""
+        return f"{self.interval};refresher={'uac' if self.ours == request_is_ours else 'uas'}"
+
+
+def settled(message: SipMessage, *, request_is_ours: bool) -> SessionTimer | None:
+    """The timer that `message` settles: a 2xx to our request, or a request of the peer. None: no timer.
+
+    A request that leaves the choice to us makes the peer refresh: it has asked for the timer.
+    """
+    value = message.first("session-expires")
+    match = _VALUE.match(value or "")
+    if match is None or value is None:
+        return None
+    interval = max(SMALLEST, int(match[1]))
+    refresher = _REFRESHER.search(value)
+    if refresher is None:
+        return SessionTimer(interval, ours=request_is_ours)
+    return SessionTimer(interval, ours=(refresher[1].lower() == "uac") == request_is_ours)
+
+
+def too_small(request: SipMessage) -> bool:
+    """Whether a request asks for less than we do (§9: 422)."""
+    match = _VALUE.match(request.first("session-expires") or "")
+    return match is not None and int(match[1]) < SMALLEST

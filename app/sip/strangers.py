@@ -1,0 +1,177 @@
+"""Ends calls that another worker placed before it died, from the facts it stored. Knows no call object."""
+
+import asyncio
+import secrets
+
+from app.calls.ports import Clock, DialogFacts
+from app.runtime import log
+from app.sip import build, compose
+from app.sip.dialog import routing
+from app.sip.endpoint import Endpoint, Incoming
+from app.sip.headers import Address, HeaderError, Via
+from app.sip.message import SipMessage
+from app.sip.transport import Hop
+
+_log = log.get(__name__)
+
+
+class Strangers:
+    def __init__(self, endpoint: Endpoint, clock: Clock) -> None:
+        self._own = endpoint
+        self._clock = clock
+        self._borrowed: dict[tuple[str, int], Endpoint] = {}
+        self._opening = asyncio.Lock()
+
+    async def hang_up(self, facts: DialogFacts) -> None:
+        endpoint = await self._endpoint_for(facts)
+        stranger = _Stranger(endpoint, facts)
+        if facts.get("state") == "confirmed":
+            stranger.bye()
+        else:
+            stranger.cancel()
+
+    async def close(self) -> None:
+        for endpoint in self._borrowed.values():
+            await endpoint.close()
+        self._borrowed.clear()
+
+    async def _endpoint_for(self, facts: DialogFacts) -> Endpoint:
+        """The dead worker's own address if it is free now: its peers know no other. Kept for 64·T1."""
+        host, port = (*facts.get("local", []), "", 0)[:2]
+        local = (str(host), int(port))
+        if not local[0] or local == self._own.local:
+            return self._own
+        async with self._opening:
+            if local in self._borrowed:
+                return self._borrowed[local]
+            endpoint = Endpoint(on_request=_ignore, on_ack=_ignore_ack, clock=self._clock, timing=self._own.timing)
+            try:
+                await endpoint.open(*local)
+            except OSError as error:
+                _log.info("sip.port_not_borrowed", port=local[1], why=error.strerror)
+                return self._own
+            endpoint.on_message = self._own.on_message
+            self._borrowed[local] = endpoint
+            asyncio.get_running_loop().call_later(2 * endpoint.timing.lifetime, self._give_back, local)
+            return endpoint
+
+    def _give_back(self, local: tuple[str, int]) -> None:
+        endpoint = self._borrowed.pop(local, None)
+        if endpoint is not None:
+            closing = asyncio.ensure_future(endpoint.close())
+            closing.add_done_callback(lambda done: done.exception())
+
+
+class _Unheard:
+    """The user of a request whose answer changes nothing."""
+
+    def on_response(self, response: SipMessage) -> None: ...
+
+    def on_timeout(self) -> None: ...
+
+    def on_unsendable(self, why: str) -> None: ...
+
+
+_UNHEARD = _Unheard()
+
+
+class _Stranger:
+    """The INVITE or dialog of somebody who is gone."""
+
+    def __init__(self, endpoint: Endpoint, facts: DialogFacts) -> None:
+        self._endpoint = endpoint
+        self._facts = facts
+        self._hop = Hop(facts["transport"], str(facts["destination"][0]), int(facts["destination"][1]))
+        self._via = Via.parse(facts["via"])
+        self._branch = self._via.branch or ""
+        self._acks: dict[str, bytes] = {}
+
+    def bye(self) -> None:
+        facts = self._facts
+        self._request("BYE", facts.get("remote_target") or facts["request_uri"], facts["to"], facts["routes"], True)
+
+    def cancel(self) -> None:
+        """Whether a provisional is known or not: the facts may be older than it."""
+        endpoint, branch = self._endpoint, self._branch
+        endpoint.answer_late(branch, "INVITE", self)
+        asyncio.get_running_loop().call_later(endpoint.timing.lifetime, endpoint.ignore_late, branch, "INVITE")
+        data = build.cancel_for(self._invite())
+        endpoint.request(self._hop, data, _UNHEARD, branch=branch, method="CANCEL")
+
+    def on_response(self, response: SipMessage) -> None:
+        """A late answer to the INVITE: its ACK, and a BYE for a 2xx."""
+        code, tag = response.status_code, response.to_tag or ""
+        if code >= 300:
+            self._endpoint.send(self._hop, build.ack_for(self._invite(), response))
+        elif code >= 200 and tag in self._acks:
+            self._endpoint.send(self._hop, self._acks[tag])
+        elif code >= 200:
+            target = _contact(response) or self._facts["request_uri"]
+            routes = list(reversed(response.all("record-route")))
+            to = response.first("to") or ""
+            self._acks[tag] = self._request("ACK", target, to, routes, False)
+            self._request("BYE", target, to, routes, True)
+
+    def on_timeout(self) -> None: ...
+
+    def on_unsendable(self, why: str) -> None: ...
+
+    def _request(self, method: str, target: str, to: str, routes: list[str], is_transaction: bool) -> bytes:
+        """Sent where the INVITE went: that address was checked when the call was placed."""
+        facts = self._facts
+        branch = f"z9hG4bK{secrets.token_hex(12)}"
+        path = routing(target, routes)
+        cseq = facts["cseq"] + (1 if is_transaction else 0)
+        headers = [
+            ("Via", f"{_sent_by(self._via)};rport;branch={branch}"),
+            *(("Route", route) for route in path.routes),
+            ("From", facts["from_"]),
+            ("To", to),
+            ("Call-ID", facts["call_id"]),
+            ("CSeq", f"{cseq} {method}"),
+        ]
+        data = compose.request(method, path.request_uri, headers)
+        if is_transaction:
+            self._endpoint.request(self._hop, data, _UNHEARD, branch=branch, method=method)
+        else:
+            self._endpoint.send(self._hop, data)
+        return data
+
+    def _invite(self) -> SipMessage:
+        """As much of the INVITE as its CANCEL and ACK repeat."""
+        facts = self._facts
+        lines = [
+            f"INVITE {facts['request_uri']} SIP/2.0",
+            f"Via: {facts['via']}",
+            *(f"Route: {route}" for route in ([] if facts.get("remote_target") else facts.get("routes", []))),
+            f"From: {facts['from_']}",
+            f"To: {_without_tag(facts['to'])}",
+            f"Call-ID: {facts['call_id']}",
+            f"CSeq: {facts['cseq']} INVITE",
+        ]
+        return SipMessage.decode("\r\n".join([*lines, "", ""]).encode())
+
+
+def _sent_by(via: Via) -> str:
+    return f"SIP/2.0/{via.transport} {via.sent_by}"
+
+
+def _without_tag(value: str) -> str:
+    """A CANCEL's To is that of the INVITE, which had no tag (§9.1)."""
+    address = Address.parse(value)
+    return str(Address(address.uri, address.display, tuple(p for p in address.params if p[0].lower() != "tag")))
+
+
+def _contact(response: SipMessage) -> str | None:
+    value = response.first("contact")
+    try:
+        return Address.parse(value).uri if value else None
+    except HeaderError:
+        return None
+
+
+def _ignore(incoming: Incoming) -> None:
+    """Nobody here knows the dead worker's dialogs."""
+
+
+def _ignore_ack(request: SipMessage) -> None: ...

@@ -1,0 +1,188 @@
+"""TCP of a SIP endpoint: connections made and accepted, used for as long as they last. Knows bytes, not messages."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+from app.sip.framer import Framer
+from app.sip.message import MalformedMessage
+from app.sip.transport import Hop, TransportError
+
+_CONNECT_TIMEOUT = 5.0  # seconds
+_IDLE = 120.0  # seconds without a message after which a connection nobody uses is closed
+_MAX_ACCEPTED = 1_000
+_PONG = b"\r\n"  # RFC 5626 §4.4.1
+
+Lost = Callable[[str], None]
+Received = Callable[[bytes, Hop, "Connection"], None]
+
+
+class Connection(asyncio.Protocol):
+    """One TCP connection: what is sent before it stands waits, and whoever waits for an answer hears of its end."""
+
+    def __init__(self, owner: "TcpTransport", remote: Hop | None) -> None:
+        self._owner = owner
+        self._framer = Framer()
+        self._transport: asyncio.Transport | None = None
+        self._pending: list[bytes] = []
+        self._waiting: dict[object, Lost] = {}
+        self._idle: asyncio.TimerHandle | None = None
+        self.accepted = remote is None
+        self.remote = remote or Hop("tcp", "", 0)
+        self.local = ("", 0)
+        self.users = 0  # calls whose dialog lives on this connection
+        self.closed = False
+        self.standing = asyncio.get_running_loop().create_future()
+        self.standing.add_done_callback(lambda future: future.exception())  # nobody need look
+
+    def write(self, data: bytes) -> None:
+        if self._transport is None:
+            self._pending.append(data)
+        else:
+            self._transport.write(data)
+            self._touch()
+
+    def watch(self, waiter: object, lost: Lost) -> None:
+        """Call `lost` if the connection ends before `unwatch`."""
+        self._waiting[waiter] = lost
+
+    def unwatch(self, waiter: object) -> None:
+        self._waiting.pop(waiter, None)
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+    def fail(self, why: str) -> None:
+        """The connection never came to be, or has ended."""
+        if self.closed:
+            return
+        self.closed = True
+        if self._idle is not None:
+            self._idle.cancel()
+        if not self.standing.done():
+            self.standing.set_exception(TransportError(why))
+        self._owner.forget(self)
+        waiting, self._waiting = list(self._waiting.values()), {}
+        for lost in waiting:
+            lost(why)
+
+    # -- asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if not isinstance(transport, asyncio.Transport):
+            raise TypeError("a stream transport is needed")
+        self._transport = transport
+        self.local = transport.get_extra_info("sockname")[:2]
+        if self.accepted:
+            host, port = transport.get_extra_info("peername")[:2]
+            self.remote = Hop("tcp", host, port)
+            self._owner.remember(self)
+        for data in self._pending:
+            transport.write(data)
+        self._pending.clear()
+        self.standing.set_result(None)
+        self._touch()
+
+    def data_received(self, data: bytes) -> None:
+        self._touch()
+        try:
+            messages = self._framer.feed(data)
+        except MalformedMessage:
+            self._owner.junk()
+            self.close()
+            return
+        for _ in range(self._framer.pings):
+            self.write(_PONG)
+        for message in messages:
+            self._owner.received(message, self.remote, self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.fail(
+            f"the connection to {self.remote.host} port {self.remote.port} was lost: {exc or 'closed by the peer'}"
+        )
+
+    def _touch(self) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+        self._idle = asyncio.get_running_loop().call_later(_IDLE, self._when_idle)
+
+    def _when_idle(self) -> None:
+        if self.users or self._waiting:
+            self._touch()
+        else:
+            self.close()
+
+
+class TcpTransport:
+    """The listening socket and every connection, found again by where it leads."""
+
+    def __init__(self, received: Received, junk: Callable[[], None]) -> None:
+        self.received = received
+        self.junk = junk
+        self._server: asyncio.Server | None = None
+        self._connections: dict[Hop, Connection] = {}
+        self._connecting: set[asyncio.Task[None]] = set()
+        self._host = ""
+
+    async def open(self, host: str, port: int) -> None:
+        """Listen; raises OSError when the port is taken."""
+        self._host = host
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: Connection(self, None), host, port)
+
+    async def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        for task in list(self._connecting):
+            task.cancel()
+        for connection in list(self._connections.values()):
+            connection.close()
+        if self._server is not None:
+            await self._server.wait_closed()
+            self._server = None
+
+    def connection(self, hop: Hop) -> Connection:
+        """The connection that leads there, being made if there is none."""
+        found = self._connections.get(hop)
+        if found is not None and not found.closed:
+            return found
+        made = Connection(self, hop)
+        self._connections[hop] = made
+        task = asyncio.get_running_loop().create_task(self._connect(made, hop), name="sip.connect")
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
+        return made
+
+    async def stands(self, hop: Hop, seconds: float) -> bool:
+        """Whether a connection there stands within `seconds`."""
+        with suppress(TransportError, TimeoutError):
+            await asyncio.wait_for(asyncio.shield(self.connection(hop).standing), seconds)
+            return True
+        return False
+
+    def remember(self, connection: Connection) -> None:
+        """An accepted connection leads to its own far end, too (RFC 5923 is not needed for that: same five-tuple)."""
+        if sum(1 for other in self._connections.values() if other.accepted) >= _MAX_ACCEPTED:
+            connection.close()
+        else:
+            self._connections[connection.remote] = connection
+
+    def forget(self, connection: Connection) -> None:
+        if self._connections.get(connection.remote) is connection:
+            del self._connections[connection.remote]
+
+    async def _connect(self, connection: Connection, hop: Hop) -> None:
+        loop = asyncio.get_running_loop()
+        local = None if self._host in ("0.0.0.0", "::") else (self._host, 0)
+        try:
+            async with asyncio.timeout(_CONNECT_TIMEOUT):
+                await loop.create_connection(lambda: connection, hop.host, hop.port, local_addr=local)
+        except TimeoutError:
+            connection.fail(f"{hop.host} port {hop.port} did not accept a TCP connection in {_CONNECT_TIMEOUT:g} s")
+        except OSError as error:
+            why = error.strerror or str(error)
+            connection.fail(f"no TCP connection to {hop.host} port {hop.port}: {why}")
+        except asyncio.CancelledError:
+            connection.fail("the endpoint is closed")
+            raise

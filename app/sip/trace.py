@@ -1,0 +1,21 @@
+"""The hook that sees every SIP message on its way in or out. Keeps nothing and must cost next to nothing."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Literal, NamedTuple
+
+Address = tuple[str, int]
+
+
+class WireMessage(NamedTuple):
+    """One message as it is on the wire."""
+
+    direction: Literal["in", "out"]
+    transport: str
+    local: Address
+    remote: Address
+    data: bytes
+    at: datetime
+
+
+OnMessage = Callable[[WireMessage], None]  # called on the event loop: must return at once and raise nothing

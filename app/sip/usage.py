@@ -1,0 +1,168 @@
+"""The requests we send inside one dialog, which RFC 5057 calls an invite dialog usage: ACK, BYE, PRACK, UPDATE…
+
+Finds their next hop, answers challenges and repeats ACKs. Knows no media and not why it is asked.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from app.calls.outcome import UNREACHABLE, Outcome, because
+from app.runtime import log, loop
+from app.sip import compose
+from app.sip.account import Chain, SipAccount
+from app.sip.build import Header
+from app.sip.compose import Here
+from app.sip.dialog import Dialog, Routing
+from app.sip.engine import Engine
+from app.sip.headers import HeaderError
+from app.sip.message import SipMessage
+from app.sip.resolve import Places
+from app.sip.transport import Hop
+
+_log = log.get(__name__)
+
+Done = Callable[[SipMessage | None], None]  # the final response, None when none came
+
+
+def ignore(response: SipMessage | None) -> None:
+    """For a request whose answer changes nothing."""
+
+
+class DialogUsage:
+    def __init__(self, engine: Engine, account: SipAccount, dialog: Dialog, *, here: Here, fallback: Hop) -> None:
+        self.engine = engine
+        self.account = account
+        self.dialog = dialog
+        self.here = here
+        self.hop = fallback  # until `aim` knows better, and whenever that is refused
+        self.problem: Outcome | None = None  # why `hop` is not where the dialog says
+        self.ended = False  # a BYE has gone either way
+        self._fallback = fallback
+        self._aimed_at: str | None = None
+        self._ack: tuple[Hop, bytes] | None = None
+
+    def aim(self, then: Callable[[], None]) -> None:
+        """Call `then` once `hop` is where the dialog's next request goes: at once for an address, later for a name.
+
+        A next hop that is refused or cannot be resolved sets `problem`, and `hop` is where the INVITE was answered:
+        the peer still learns that it is over, and the refused address gets nothing.
+        """
+        try:
+            next_hop = self.dialog.routing().next_hop
+        except HeaderError as error:
+            self._take(because(UNREACHABLE, f"the route cannot be used: {error}"), None)
+            then()
+            return
+        if next_hop == self._aimed_at:
+            then()
+        elif (places := self.engine.resolver.literal(next_hop)) is not None:
+            self._take(places, next_hop)
+            then()
+        else:
+            loop.spawn(self._resolve(next_hop, then), name="sip.resolve")
+
+    def acknowledge(self, cseq: int, credentials: Sequence[Header] = ()) -> None:
+        """ACK the 2xx of an INVITE (RFC 3261 §13.2.2.4): a branch of its own, kept for repeats.
+
+        `credentials` are those of the INVITE, verbatim: an ACK cannot be challenged (§22.1).
+        """
+        routing = self._routing()
+        headers = self._headers("ACK", cseq, self.account.gen_branch(), routing)
+        data = compose.request("ACK", routing.request_uri, [*headers, *credentials])
+        self._ack = (self.hop, data)
+        self.repeat_ack()
+
+    def repeat_ack(self) -> None:
+        """The same bytes to the same place, for every 2xx that comes again."""
+        if self._ack is not None:
+            self.engine.endpoint.send(*self._ack)
+
+    def bye(self, done: Done = ignore) -> None:
+        """End the dialog; 408, 481 or no answer at all end it just the same (§15.1.1)."""
+        if not self.ended:
+            self.ended = True
+            self.request("BYE", done)
+
+    def request(
+        self,
+        method: str,
+        done: Done,
+        *,
+        headers: Sequence[Header] = (),
+        body: bytes = b"",
+    ) -> None:
+        """Send a request and tell `done` its final answer; challenges are answered on the way."""
+        pending = InDialogRequest(self, method, done, headers=headers, body=body)
+        self.aim(pending.send)
+
+    def _headers(self, method: str, cseq: int, branch: str, routing: Routing) -> list[Header]:
+        dialog = self.dialog
+        return [
+            ("Via", replace(self.here, transport=self.hop.transport).via(branch)),
+            *(("Route", route) for route in routing.routes),
+            ("From", dialog.from_value),
+            ("To", dialog.to_value),
+            ("Call-ID", dialog.call_id),
+            ("CSeq", f"{cseq} {method}"),
+        ]
+
+    def _routing(self) -> Routing:
+        try:
+            return self.dialog.routing()
+        except HeaderError:
+            return Routing(self.dialog.remote_target, self.dialog.route_set, self.dialog.remote_target)
+
+    def _take(self, places: Places, next_hop: str | None) -> None:
+        self._aimed_at = next_hop
+        if isinstance(places, Outcome):
+            self.problem, self.hop = places, self._fallback
+            _log.warning("sip.next_hop_refused", call_id=self.dialog.call_id, detail=places.detail)
+        else:
+            self.problem, self.hop = None, places[0]
+
+    async def _resolve(self, next_hop: str, then: Callable[[], None]) -> None:
+        self._take(await self.engine.resolver.hops(next_hop), next_hop)
+        then()
+
+
+class InDialogRequest:
+    """One request in a dialog until its final answer, over as many challenges as the account allows."""
+
+    def __init__(self, usage: DialogUsage, method: str, done: Done, *, headers: Sequence[Header], body: bytes) -> None:
+        self._usage = usage
+        self._method = method
+        self._done = done
+        self._headers = headers
+        self._body = body
+        self._chain = Chain()
+        self._is_done = False
+
+    def send(self) -> None:
+        usage, method = self._usage, self._method
+        routing = usage._routing()
+        branch = usage.account.gen_branch()
+        headers = usage._headers(method, usage.dialog.next_cseq(), branch, routing)
+        headers += usage.account.authorization(method, routing.request_uri)
+        headers += self._headers
+        data = compose.request(method, routing.request_uri, headers, body=self._body, content_type=compose.SDP)
+        usage.engine.endpoint.request(usage.hop, data, self, branch=branch, method=method)
+
+    def on_response(self, response: SipMessage) -> None:
+        code = response.status_code
+        if code in (401, 407) and self._usage.account.accept_challenge(response, self._chain):
+            self.send()
+        elif code >= 200:
+            self._finish(response)
+
+    def on_timeout(self) -> None:
+        self._finish(None)
+
+    def on_unsendable(self, why: str) -> None:
+        self._finish(None)
+
+    def _finish(self, response: SipMessage | None) -> None:
+        if not self._is_done:
+            self._is_done = True
+            self._done(response)
+        elif response is not None and response.status_code < 300:
+            self._usage.repeat_ack()  # the 2xx of a re-INVITE again
