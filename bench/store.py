@@ -1,6 +1,6 @@
 """How many changes, placements and deliveries per second the store does on this machine; about ten seconds.
 
-    python bench/store.py [postgresql://…]      without an address: an embedded PostgreSQL, durable
+python bench/store.py [postgresql://…]      without an address: an embedded PostgreSQL, durable
 """
 
 import asyncio
@@ -60,7 +60,8 @@ def new_call(account: AccountSid = ACCOUNT, parent: CallSid | None = None) -> Ne
 
 def report(name: str, count: int, started: float, cpu: float, latencies: list[float] | None = None) -> None:
     took = time.monotonic() - started
-    line = f"{name:<28} {count / took:>9,.0f}/s   {(time.process_time() - cpu) / max(1, count) * 1e6:6.0f} us CPU here each"
+    each = (time.process_time() - cpu) / max(1, count) * 1e6
+    line = f"{name:<28} {count / took:>9,.0f}/s   {each:6.0f} us CPU here each"
     if latencies:
         latencies.sort()
         p50, p99 = latencies[len(latencies) // 2], latencies[int(len(latencies) * 0.99)]

@@ -1,31 +1,114 @@
 """The queue of dial requests and the leases on them; knows no SIP and no HTTP."""
 
-from collections.abc import Sequence
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.calls.call import Call, NewCall
+from app.calls.errors import Fenced, Unavailable
 from app.calls.sid import AccountSid, CallSid
+from app.runtime import log
+from app.store.calls import GET
 from app.store.database import Database
-from app.store.seal import Sealer
+from app.store.lost import NOBODY, LostDial, Rescuer, Vigil, take_lost
+from app.store.rows import call_of, row_of, to_json
+from app.store.seal import Sealer, WrongKey
+from app.store.statement import statement
+from app.store.workers import LEASE, Capacity, Workers
+
+__all__ = ["Capacity", "ClaimedDial", "DialQueue", "LostDial", "Wanted"]
+
+T = TypeVar("T")
+_Claim = Callable[[AsyncConnection, int], Awaitable[list[T]]]
+
+_log = log.get(__name__)
+
+_ACCOUNTS = 200  # looked at in one claim, from a random one on
+_FOREVER = 1e9  # seconds
+_DOUBT_SECONDS = 30.0  # longer than the server can still be busy with the COMMIT of a connection that was cut
+
+# FIFO per account, accounts in turn: the first of each, then the second of each. Accounts are found by hopping through
+# the index from :start to its end and on from its beginning. There are more candidates than are wanted because another
+# worker may be locking some of them right now.
+CHOOSE = statement("""
+WITH RECURSIVE account(sid, lap) AS (
+    SELECT CAST(:start AS text), -1
+    UNION ALL
+    SELECT following.* FROM account a CROSS JOIN LATERAL (
+        (SELECT c.account_sid, GREATEST(a.lap, 0) AS lap FROM calls c
+         WHERE c.run_at IS NOT NULL AND c.account_sid > a.sid ORDER BY c.account_sid LIMIT 1)
+        UNION ALL
+        (SELECT c.account_sid, 1 FROM calls c WHERE c.run_at IS NOT NULL AND a.lap < 1 ORDER BY c.account_sid LIMIT 1)
+        LIMIT 1
+    ) following
+    WHERE following.lap < 1 OR following.account_sid <= :start
+), candidate AS MATERIALIZED (
+    SELECT due.* FROM (SELECT sid FROM account WHERE lap >= 0 LIMIT :accounts) a CROSS JOIN LATERAL (
+        SELECT c.sid, c.run_at, c.placed_no, row_number() OVER (ORDER BY c.run_at, c.placed_no) AS turn
+        FROM calls c
+        WHERE c.account_sid = a.sid AND c.run_at >= now() - make_interval(secs => :oldest)
+          AND c.run_at < now() - make_interval(secs => :youngest)
+        ORDER BY c.run_at, c.placed_no LIMIT :depth) due
+)
+SELECT c.sid, c.account_sid, EXTRACT(epoch FROM now() - c.run_at) AS waited
+FROM candidate k JOIN calls c ON c.sid = k.sid
+WHERE c.sid = ANY(ARRAY(SELECT sid FROM candidate)) AND c.run_at IS NOT NULL
+ORDER BY k.turn, k.run_at, k.placed_no LIMIT :limit FOR UPDATE OF c SKIP LOCKED
+""")
+CHOOSE_ONE = statement("""
+SELECT sid, account_sid, EXTRACT(epoch FROM now() - run_at) AS waited
+FROM calls WHERE sid = :sid AND run_at IS NOT NULL FOR UPDATE
+""")
+OWN = statement("""
+WITH parent AS (
+    UPDATE calls SET worker_id = :worker, epoch = epoch + 1, claim_token = :token, run_at = NULL
+    WHERE sid = ANY(CAST(:sids AS text[])) RETURNING *
+), leg AS (
+    UPDATE calls SET worker_id = CASE WHEN end_time IS NULL THEN CAST(:worker AS bigint) END, epoch = epoch + 1,
+                     claim_token = :token
+    WHERE parent_sid = ANY(CAST(:sids AS text[])) RETURNING *
+)
+SELECT {CALL}, d.sealed
+FROM (SELECT * FROM parent UNION ALL SELECT * FROM leg) c LEFT JOIN call_document d ON d.call_sid = c.sid
+ORDER BY c.leg_index NULLS FIRST
+""")
+DISOWN = statement("""
+UPDATE calls SET worker_id = :nobody WHERE worker_id = :worker AND claim_token = ANY(CAST(:tokens AS bigint[]))
+""")
+HOLD_PARENT = statement("""
+SELECT sid FROM calls WHERE sid = :parent AND worker_id = :worker AND end_time IS NULL FOR UPDATE
+""")
+ADD_LEGS = statement("""
+INSERT INTO calls (sid, account_sid, parent_sid, leg_index, direction, from_uri, to_uri, worker_id, epoch,
+                   callback_url, callback_sealed, callback_method, callback_events)
+SELECT sid, account_sid, parent_sid, leg_index, direction, from_uri, to_uri, :worker, 1,
+       callback_url, callback_sealed, callback_method, callback_events
+FROM json_to_recordset(CAST(:legs AS json)) AS l(
+    sid text, account_sid text, parent_sid text, leg_index int, direction text, from_uri text, to_uri text,
+    callback_url text, callback_sealed bytea, callback_method text, callback_events text[])
+ORDER BY leg_index ON CONFLICT (sid) DO NOTHING
+""")
+THESE = statement("SELECT {CALL} FROM {CALLS} WHERE c.sid = ANY(CAST(:sids AS text[])) ORDER BY c.leg_index")
+WANT = statement("""
+WITH asked AS (
+    UPDATE calls SET wanted = :wanted WHERE sid = :sid AND account_sid = :account AND end_time IS NULL RETURNING sid
+)
+SELECT pg_notify('command', sid) FROM asked
+""")
+WANTED = statement("SELECT sid, wanted FROM calls WHERE worker_id = :worker AND wanted IS NOT NULL")
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimedDial:
     parent: Call
-    legs: list[Call]  # all that are stored, by leg_index
+    legs: list[Call]  # all that are stored, by leg_index; after a hand-back some may have ended
     document: bytes  # the plan's JSON, unsealed
     waited: float  # seconds since it became due
-
-
-@dataclass(frozen=True, slots=True)
-class LostDial:
-    """A family of calls whose worker died after an INVITE may have left. Its unended calls have a new epoch."""
-
-    parent: Call
-    legs: list[Call]
-    worker_id: int  # the dead one
-    sip_host: str  # where the dead one was bound
-    sip_port: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,50 +118,169 @@ class Wanted:
     held: bool  # whether a worker holds it
 
 
-@dataclass(frozen=True, slots=True)
-class Capacity:
-    workers: int  # alive and accepting
-    free: int  # slots
-    waiting: int  # unclaimed parents
-    rate: float  # claims per second, lately, over all workers
-
-
 class DialQueue:
-    def __init__(self, database: Database, sealer: Sealer) -> None:
-        raise NotImplementedError
+    """Raises Unavailable from every method. `lease` is for tests."""
+
+    def __init__(self, database: Database, sealer: Sealer, *, lease: float = LEASE) -> None:
+        self._database = database
+        self._sealer = sealer
+        self._workers = Workers(database, lease)
+        self._vigil = Vigil(lease)
+        self._doubtful: dict[int, dict[int, float]] = {}  # by worker: tokens of claims and when they failed
 
     async def register(self, *, role: str, capacity: int, sip_host: str, sip_port: int) -> int:
-        raise NotImplementedError
+        """A heartbeat row for this process; its lease begins now."""
+        return await self._workers.register(role=role, capacity=capacity, sip_host=sip_host, sip_port=sip_port)
 
     async def heartbeat(self, worker_id: int, *, running: int, accepting: bool) -> bool:
-        """False: the row is gone or taken; register again."""
-        raise NotImplementedError
+        """False: the row is gone or taken; register again, and what was held is somebody else's."""
+        return await self._workers.heartbeat(worker_id, running=running, accepting=accepting)
 
     async def unregister(self, worker_id: int) -> None:
-        raise NotImplementedError
-
-    async def claim(self, worker_id: int, *, limit: int, max_wait: float) -> list[ClaimedDial]:
-        raise NotImplementedError
-
-    async def add_legs(self, worker_id: int, parent: CallSid, legs: Sequence[NewCall]) -> list[Call]:
-        """Raises Fenced when the parent is not this worker's."""
-        raise NotImplementedError
-
-    async def expired(self, worker_id: int, *, max_wait: float, limit: int = 100) -> list[ClaimedDial]:
-        raise NotImplementedError
-
-    async def take(self, worker_id: int, sid: CallSid) -> ClaimedDial | None:
-        """An unclaimed parent, claimed; None when it is not there to take."""
-        raise NotImplementedError
-
-    async def lost(self, worker_id: int, limit: int = 100) -> list[LostDial]:
-        raise NotImplementedError
-
-    async def want(self, account: AccountSid, sid: str, wanted: str) -> Wanted | None:
-        raise NotImplementedError
-
-    async def wanted(self, worker_id: int) -> list[tuple[CallSid, str]]:
-        raise NotImplementedError
+        """Calls that it still holds are taken over by a survivor as soon as one looks."""
+        await self._workers.unregister(worker_id)
 
     async def capacity(self) -> Capacity:
-        raise NotImplementedError
+        """At most 0.1 s old."""
+        return await self._workers.capacity()
+
+    async def claim(self, worker_id: int, *, limit: int, max_wait: float) -> list[ClaimedDial]:
+        """Due parents with their legs, FIFO per account, accounts in turn; nothing that waited over `max_wait` s."""
+        dials = await self._claim(worker_id, limit=limit, oldest=max_wait, youngest=-_FOREVER)
+        self._workers.claimed(worker_id, len(dials))
+        return dials
+
+    async def expired(self, worker_id: int, *, max_wait: float, limit: int = 100) -> list[ClaimedDial]:
+        """Parents that waited longer than `max_wait` seconds, claimed so that they can be ended."""
+        return await self._claim(worker_id, limit=limit, oldest=_FOREVER, youngest=max_wait)
+
+    async def take(self, worker_id: int, sid: CallSid) -> ClaimedDial | None:
+        """One unclaimed parent, claimed; None when it is not there to take."""
+
+        async def choose(connection: AsyncConnection, token: int) -> list[ClaimedDial]:
+            chosen = (await connection.execute(CHOOSE_ONE, {"sid": sid})).all()
+            return await self._own(connection, chosen, worker_id=worker_id, token=token)
+
+        dials = await self._surely(worker_id, choose)
+        return dials[0] if dials else None
+
+    async def add_legs(self, worker_id: int, parent: CallSid, legs: Sequence[NewCall]) -> list[Call]:
+        """A later Dial's legs, held by `worker_id`. Raises Fenced when the parent is not this worker's."""
+        rows = to_json([row_of(leg, self._sealer) for leg in legs])
+
+        async def work(connection: AsyncConnection) -> list[Call]:
+            held = await connection.execute(HOLD_PARENT, {"parent": parent, "worker": worker_id})
+            if held.one_or_none() is None:
+                raise Fenced(f"call {parent} is not ours any more")
+            await connection.execute(ADD_LEGS, {"legs": rows, "worker": worker_id})
+            stored = await connection.execute(THESE, {"sids": [leg.sid for leg in legs]})
+            return [call_of(row, self._sealer) for row in stored.mappings()]
+
+        return await self._database.run(work)
+
+    async def lost(self, worker_id: int, limit: int = 100) -> list[LostDial]:
+        """Call about every second. Calls of lapsed leases: those that nobody dialled go back to the queue, the others
+        come to `worker_id` and are returned. Empty until a whole lease has been watched without a gap.
+        """
+
+        async def look(connection: AsyncConnection, token: int) -> list[LostDial]:
+            rescuer = Rescuer(worker_id, token)
+            return await take_lost(connection, rescuer, self._vigil, limit=limit, sealer=self._sealer)
+
+        try:
+            return await self._surely(worker_id, look)
+        except Unavailable:
+            self._vigil.broken()
+            raise
+
+    async def want(self, account: AccountSid, sid: str, wanted: str) -> Wanted | None:
+        """Store what the API asks of a call that has not ended, and wake whoever holds it; None: no such call."""
+        key = {"account": account, "sid": sid}
+
+        async def work(connection: AsyncConnection) -> Wanted | None:
+            await connection.execute(WANT, {**key, "wanted": wanted})
+            row = (await connection.execute(GET, key)).mappings().one_or_none()
+            if row is None:
+                return None
+            call = call_of(row, self._sealer)
+            return Wanted(call, call.parent_sid, call.worker_id is not None)
+
+        return await self._database.run(work)
+
+    async def wanted(self, worker_id: int) -> list[tuple[CallSid, str]]:
+        """What the API asks of the calls that this worker holds."""
+
+        async def work(connection: AsyncConnection) -> list[tuple[CallSid, str]]:
+            rows = await connection.execute(WANTED, {"worker": worker_id})
+            return [(CallSid(row.sid), row.wanted) for row in rows]
+
+        return await self._database.run(work)
+
+    async def _claim(self, worker_id: int, *, limit: int, oldest: float, youngest: float) -> list[ClaimedDial]:
+        if limit <= 0:
+            return []
+        window = {
+            "limit": limit,
+            "depth": 2 * limit + 10,
+            "accounts": _ACCOUNTS,
+            "oldest": oldest,
+            "youngest": youngest,
+        }
+
+        async def choose(connection: AsyncConnection, token: int) -> list[ClaimedDial]:
+            start = "AC" + secrets.token_hex(4)
+            chosen = (await connection.execute(CHOOSE, {**window, "start": start})).all()
+            return await self._own(connection, chosen, worker_id=worker_id, token=token)
+
+        return await self._surely(worker_id, choose)
+
+    async def _own(
+        self, connection: AsyncConnection, chosen: Sequence[Row[Any]], *, worker_id: int, token: int
+    ) -> list[ClaimedDial]:
+        if not chosen:
+            return []
+        sids = [row.sid for row in chosen]
+        owner = {"worker": worker_id, "token": token, "sids": sids}
+        parents: dict[CallSid, tuple[Call, bytes]] = {}
+        legs: dict[CallSid, list[Call]] = {sid: [] for sid in sids}
+        for row in (await connection.execute(OWN, owner)).mappings():
+            call = call_of(row, self._sealer)
+            if call.parent_sid is None:
+                parents[call.sid] = (call, _opened(row["sealed"], call, self._sealer))
+            else:
+                legs[call.parent_sid].append(call)
+        return [
+            ClaimedDial(parents[row.sid][0], legs[row.sid], parents[row.sid][1], float(row.waited)) for row in chosen
+        ]
+
+    async def _surely(self, worker_id: int, claim: _Claim[T]) -> list[T]:
+        """`claim` in a transaction. Claims whose COMMIT was never answered are disowned first: the next look for lost
+        calls brings them back; without this they would stay with a worker that does not know of them.
+        """
+        doubtful = self._doubtful.setdefault(worker_id, {})
+        tokens: list[int] = []
+
+        async def work(connection: AsyncConnection) -> list[T]:
+            if unsure := [*doubtful, *tokens]:
+                await connection.execute(DISOWN, {"worker": worker_id, "nobody": NOBODY, "tokens": unsure})
+            tokens.append(secrets.randbits(62))
+            return await claim(connection, tokens[-1])
+
+        try:
+            found = await self._database.run(work)
+        except BaseException:  # a cancelled claim too may have been committed
+            doubtful.update(dict.fromkeys(tokens, time.monotonic()))
+            raise
+        for token, since in list(doubtful.items()):
+            if time.monotonic() - since > _DOUBT_SECONDS:
+                del doubtful[token]
+        return found
+
+
+def _opened(sealed: bytes | None, call: Call, sealer: Sealer) -> bytes:
+    """The plan; empty when it cannot be opened, so that the call ends as unreadable and is not claimed for ever."""
+    try:
+        return b"" if sealed is None else sealer.unseal(sealed)
+    except WrongKey as error:
+        _log.error("store.sealed_with_another_key", call=call.sid, error=str(error))
+        return b""

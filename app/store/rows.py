@@ -7,11 +7,16 @@ from datetime import datetime
 from typing import Any, cast
 from urllib.parse import urlsplit
 
+from sqlalchemy import RowMapping
+
 from app.calls.call import Call, Direction, NewCall
 from app.calls.callback import Callback, HttpMethod, has_credentials, masked
 from app.calls.event import Event
 from app.calls.status import Status
-from app.store.seal import Sealer
+from app.runtime import log
+from app.store.seal import Sealer, WrongKey
+
+_log = log.get(__name__)
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _PLAIN = tuple(f.name for f in fields(Call) if f.name not in {"direction", "status", "callback"})
@@ -22,7 +27,7 @@ def to_json(rows: Sequence[Mapping[str, Any]]) -> str:
     return json.dumps(rows, default=_plain, allow_nan=False, separators=(",", ":"))
 
 
-def call_of(row: Mapping[str, Any], sealer: Sealer) -> Call:
+def call_of(row: RowMapping, sealer: Sealer) -> Call:
     return Call(
         direction=Direction(row["direction"]),
         status=Status(row["status"]),
@@ -64,7 +69,12 @@ def sealed_url(url: str, sealer: Sealer) -> tuple[str, bytes | None]:
 
 
 def real_url(url: str, sealed: bytes | None, sealer: Sealer) -> str:
-    return url if sealed is None else sealer.unseal(sealed).decode()
+    """With its user information; without it when DIAL_SECRET_KEY was changed: the receiver's 401 is seen then."""
+    try:
+        return url if sealed is None else sealer.unseal(sealed).decode()
+    except WrongKey as error:
+        _log.error("store.sealed_with_another_key", url=url, error=str(error))
+        return url
 
 
 def origin_of(url: str) -> str:
@@ -74,7 +84,7 @@ def origin_of(url: str) -> str:
     return f"{parts.scheme}://{host}:{parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)}"
 
 
-def _callback_of(row: Mapping[str, Any], sealer: Sealer) -> Callback | None:
+def _callback_of(row: RowMapping, sealer: Sealer) -> Callback | None:
     if row["callback_url"] is None:
         return None
     url = real_url(row["callback_url"], row["callback_sealed"], sealer)

@@ -1,0 +1,74 @@
+"""The migrations and tables.py describe the same schema, and the migrations go up, down and up again."""
+
+import psycopg
+from alembic import command
+from sqlalchemy import text
+
+from app.store import migrate
+from app.store.database import Database, sync_engine
+from app.store.tables import metadata
+
+_CATALOG = """
+SELECT 'column', c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity::text,
+       pg_get_expr(d.adbin, d.adrelid)
+FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+  AND c.relname <> 'alembic_version'
+UNION ALL
+SELECT 'constraint', conrelid::regclass::text, conname, pg_get_constraintdef(oid), NULL, NULL, NULL
+FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND contype <> 'n'
+  AND conrelid::regclass::text NOT LIKE '%\\_default'
+  AND conrelid::regclass::text <> 'alembic_version'
+UNION ALL
+SELECT 'index', tablename, indexname, indexdef, NULL, NULL, NULL
+FROM pg_indexes WHERE schemaname = 'public' AND tablename NOT LIKE '%\\_default' AND tablename <> 'alembic_version'
+UNION ALL
+SELECT 'storage', relname, array_to_string(reloptions, ' '), pg_get_partkeydef(oid), NULL, NULL, NULL
+FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
+  AND relname <> 'alembic_version'
+ORDER BY 1, 2, 3
+"""
+
+
+def test_alembic_check_finds_nothing_to_do(database_url: str) -> None:
+    engine = sync_engine(database_url)
+    with engine.begin() as connection:
+        config = migrate._config()
+        config.attributes["connection"] = connection
+        command.check(config)
+    engine.dispose()
+
+
+def test_the_migrations_make_what_tables_py_says_checks_and_storage_included(
+    database_url: str, empty_database_url: str
+) -> None:
+    engine = sync_engine(empty_database_url)
+    metadata.create_all(engine)
+    engine.dispose()
+    with psycopg.connect(database_url) as migrated, psycopg.connect(empty_database_url) as made:
+        assert migrated.execute(_CATALOG).fetchall() == made.execute(_CATALOG).fetchall()
+
+
+def test_the_migrations_go_down_and_up_again(empty_database_url: str) -> None:
+    migrate.upgrade(empty_database_url)
+    assert migrate.current(empty_database_url) == migrate.head()
+    engine = sync_engine(empty_database_url)
+    with engine.begin() as connection:
+        config = migrate._config()
+        config.attributes["connection"] = connection
+        command.downgrade(config, "base")
+        left = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')"
+        assert connection.execute(text(left)).scalar() == 1  # alembic_version itself
+    engine.dispose()
+    migrate.upgrade(empty_database_url)
+    assert migrate.current(empty_database_url) == migrate.head()
+
+
+async def test_a_database_without_schema_is_not_ready_and_a_migrated_one_is(
+    empty_database_url: str, database: Database
+) -> None:
+    empty = Database(empty_database_url)
+    assert not await migrate.ready(empty)
+    await empty.close()
+    assert await migrate.ready(database)
