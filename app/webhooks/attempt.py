@@ -14,6 +14,7 @@ from app.store.outbox import Delivery, DeliveryState, Result
 from app.webhooks import signature, target
 from app.webhooks.backoff import Backoff
 from app.webhooks.failures import AddressDenied, AnswerTooLarge
+from app.webhooks.transport import whole
 
 _log = log.get(__name__)
 
@@ -22,11 +23,12 @@ _MAX_ERROR = 200  # characters: some of httpx's texts quote the URL's host
 _GONE = 410
 _TOO_MANY = 429
 _MAY_SAY_WHEN = frozenset({_TOO_MANY, 503})
-_FIXED_HEADERS = {
-    "accept": "*/*",
-    "accept-encoding": "identity",  # an answer is kept as it came: nothing is ever decompressed
-    "user-agent": "Dial-to-SIP",
-}
+_FIXED_HEADERS = (
+    (b"accept", b"*/*"),
+    (b"accept-encoding", b"identity"),  # an answer is kept as it came: nothing is ever decompressed
+    (b"user-agent", b"Dial-to-SIP"),
+)
+_FORM = (b"content-type", b"application/x-www-form-urlencoded")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class Attempt:
     async def _reply(self, delivery: Delivery, secrets: SigningSecrets, at: datetime) -> _Reply:
         try:
             response = await self._transport.handle_async_request(request(delivery, secrets, at))
-            body = await response.aread()
+            body = await whole(response.stream)
         except AnswerTooLarge as cut:
             # What the receiver decided is in its status: an endless 200 is a 200 (contract: 2xx is success).
             return _judge(cut.status, cut.start)
@@ -104,22 +106,23 @@ class Attempt:
 
 
 def request(delivery: Delivery, secrets: SigningSecrets, at: datetime) -> httpx.Request:
-    """The request of one attempt: id and body are the delivery's, time and signatures are this attempt's."""
+    """The request of one attempt: id and body are the delivery's, time and signatures are this attempt's.
+
+    Every header is given here, in bytes, and the body as a stream: then httpx adds nothing, which halves its cost.
+    """
     to = target.parse(delivery.url, delivery.method)
-    payload = delivery.body or "" if delivery.method == "POST" else to.query
-    headers = {
-        **_FIXED_HEADERS,
-        **signature.standard(secrets.webhook_secrets, delivery.message_id, at, payload),
-        "x-twilio-signature": signature.twilio(
-            secrets.auth_token, to.text, payload if delivery.method == "POST" else None
-        ),
-    }
+    form = delivery.body or "" if delivery.method == "POST" else None
+    signed = signature.standard(secrets.webhook_secrets, delivery.message_id, at, to.query if form is None else form)
+    twilio = signature.twilio(secrets.auth_token, to.text, form)
+    headers = [(b"host", to.host), *_FIXED_HEADERS, (b"x-twilio-signature", twilio.encode("ascii"))]
+    headers += [(name.encode("ascii"), value.encode("ascii")) for name, value in signed.items()]
     if to.authorization is not None:
-        headers["authorization"] = to.authorization
-    if delivery.method == "GET":
-        return httpx.Request("GET", to.url, headers=headers)
-    headers["content-type"] = "application/x-www-form-urlencoded"
-    return httpx.Request("POST", to.url, headers=headers, content=payload.encode())
+        headers.append((b"authorization", to.authorization))
+    if form is None:
+        return httpx.Request("GET", to.url, headers=headers, stream=httpx.ByteStream(b""))
+    body = form.encode()
+    headers += [_FORM, (b"content-length", b"%d" % len(body))]
+    return httpx.Request("POST", to.url, headers=headers, stream=httpx.ByteStream(body))
 
 
 def _judge(status: int, body: bytes, retry_after: float | None = None) -> _Reply:

@@ -12,9 +12,10 @@ from app.webhooks.transport import origin_of
 @dataclass(frozen=True, slots=True)
 class Target:
     url: httpx.URL  # without user information and fragment
-    text: str  # the same, as the receiver puts it together from its Host header and request line
+    host: bytes  # the Host header
+    text: str  # the URL again, as the receiver puts it together from its Host header and request line
     query: str  # raw, as sent; empty when there is none
-    authorization: str | None  # the value of the header
+    authorization: bytes | None  # the value of the header
 
 
 def parse(url: str, method: str) -> Target:
@@ -27,14 +28,14 @@ def _parse(url: str) -> Target:
     origin_of(given)
     path = given.raw_path.decode("ascii").removesuffix("?")  # a "?" with nothing behind it is seen by no receiver
     text = f"{given.scheme}://{given.netloc.decode('ascii')}{path}"
-    return Target(httpx.URL(text), text, given.query.decode("ascii"), _basic(given))
+    return Target(httpx.URL(text), given.netloc, text, given.query.decode("ascii"), _basic(given))
 
 
 _parse_cached = lru_cache(maxsize=4096)(_parse)
 
 
-def _basic(url: httpx.URL) -> str | None:
+def _basic(url: httpx.URL) -> bytes | None:
     """RFC 7617, in UTF-8."""
     if not url.userinfo:
         return None
-    return "Basic " + b64encode(f"{url.username}:{url.password}".encode()).decode("ascii")
+    return b"Basic " + b64encode(f"{url.username}:{url.password}".encode())

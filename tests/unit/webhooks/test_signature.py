@@ -64,9 +64,9 @@ def test_any_form_is_accepted_by_twilios_validator(params: dict[str, str]) -> No
 
 def test_user_information_becomes_basic_auth_and_leaves_the_url() -> None:
     parsed = target.parse("https://us%40er:p%3Ass@app.example/cb", "POST")
-    assert parsed.authorization == "Basic " + base64.b64encode(b"us@er:p:ss").decode()
+    assert parsed.authorization == b"Basic " + base64.b64encode(b"us@er:p:ss")
     assert "p%3Ass" not in str(parsed.url) + repr(parsed.url) + parsed.text
-    assert target.parse("https://user@h/", "POST").authorization == "Basic " + base64.b64encode(b"user:").decode()
+    assert target.parse("https://user@h/", "POST").authorization == b"Basic " + base64.b64encode(b"user:")
     assert target.parse("https://h/", "POST").authorization is None
 
 
