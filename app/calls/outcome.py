@@ -50,6 +50,7 @@ NO_CAPACITY = Outcome(Status.FAILED, Reason.NO_CAPACITY)
 UNUSABLE_SDP = Outcome(Status.FAILED, Reason.MEDIA)
 CANCELED_BY_API = Outcome(Status.CANCELED, Reason.API)
 LOST_RACE = Outcome(Status.CANCELED, Reason.LOST_RACE)
+DOCUMENT_ERROR = Outcome(Status.FAILED, Reason.DOCUMENT_ERROR)
 DOCUMENT_END = Outcome(Status.COMPLETED, Reason.DOCUMENT_END)
 
 _BY_CODE = {

@@ -55,7 +55,9 @@ class Leg:
         self._alarm: asyncio.Task[None] | None = None
 
     async def run(self, phone: Phone) -> None:
-        """From the first INVITE until the leg's end is durable."""
+        """From the first INVITE until the leg's end is durable; nothing when it ended before it was claimed."""
+        if self.record.is_final:
+            return
         try:
             await self._call(phone)
             await self.record.written

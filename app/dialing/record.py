@@ -48,7 +48,9 @@ class Record:
         return self.call.answer_time is not None
 
     def document_starts(self) -> None:
-        """A parent without a caller: queued → in-progress, its `initiated` event."""
+        """A parent without a caller: queued → in-progress, its `initiated` event; nothing when it was handed back."""
+        if self.call.status is not Status.QUEUED:
+            return
         now = self._clock.now()
         self._change(now, Status.IN_PROGRESS, Facts(start_time=now), event=Event.INITIATED)
 

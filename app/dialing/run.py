@@ -9,14 +9,23 @@ from dataclasses import dataclass
 from app.calls.call import Call, NewCall
 from app.calls.change import Facts
 from app.calls.errors import Fenced
-from app.calls.outcome import CANCELED_BY_API, DOCUMENT_END, Outcome, Reason, hung_up, worker_lost
+from app.calls.outcome import (
+    CANCELED_BY_API,
+    DOCUMENT_END,
+    DOCUMENT_ERROR,
+    Outcome,
+    Reason,
+    because,
+    hung_up,
+    worker_lost,
+)
 from app.calls.ports import Clock, Phone
 from app.calls.sid import CallSid
 from app.dialing.perform import DialResult, OutcomeOf, Race
 from app.dialing.place import new_legs
 from app.dialing.record import Journal, Record
 from app.rcml import serial
-from app.rcml.plan import Dial, DialRequest
+from app.rcml.plan import Dial
 from app.store.queue import ClaimedDial
 
 AddLegs = Callable[[CallSid, Sequence[NewCall]], Awaitable[list[Call]]]
@@ -49,15 +58,14 @@ class RunningDial:
 
     async def run(self) -> None:
         """Until the parent's end is durable; Fenced ends it quietly, for somebody else has the call now."""
-        request = serial.loads(self._claimed.document)
-        self._parent.document_starts()
-        result: DialResult | None = None
         try:
-            for number, dial in enumerate(request.document.verbs):
-                calls = self._claimed.legs if number == 0 else await self._legs_of(request, number)
-                result = await self._perform(dial, calls)
-                if self._end is not None:
-                    break
+            verbs = serial.loads(self._claimed.document).document.verbs
+        except ValueError as error:
+            self._end = because(DOCUMENT_ERROR, str(error))
+            verbs = ()
+        self._parent.document_starts()
+        try:
+            result = await self._perform_all(verbs)
             self._parent.end(self._end or DOCUMENT_END, _dial_facts(result))
             await self._parent.written
         except Fenced:
@@ -84,6 +92,17 @@ class RunningDial:
         if self._race is not None:
             self._race.end(outcome_of)
 
+    async def _perform_all(self, dials: Sequence[Dial]) -> DialResult | None:
+        result: DialResult | None = None
+        first_index = 0
+        for dial in dials:
+            calls = await self._legs_of(dial, first_index)
+            first_index += len(dial.targets)
+            result = await self._perform(dial, calls)
+            if self._end is not None:
+                break
+        return result
+
     async def _perform(self, dial: Dial, calls: Sequence[Call]) -> DialResult:
         parts = self._parts
         race = self._race = Race(dial, calls, journal=parts.journal, phone=parts.phone, clock=parts.clock)
@@ -93,10 +112,12 @@ class RunningDial:
         self._connected = self._connected or race.connected
         return result
 
-    async def _legs_of(self, request: DialRequest, number: int) -> list[Call]:
-        taken = sum(len(dial.targets) for dial in request.document.verbs[:number])
-        legs = new_legs(self._parent.call, request.document.verbs[number], first_index=taken)
-        return await self._parts.add_legs(self.sid, legs)
+    async def _legs_of(self, dial: Dial, first_index: int) -> list[Call]:
+        """Stored with the 202, or by the worker that had this dial before, or now."""
+        stored = self._claimed.legs[first_index : first_index + len(dial.targets)]
+        return stored or await self._parts.add_legs(
+            self.sid, new_legs(self._parent.call, dial, first_index=first_index)
+        )
 
 
 def _ended_by_api(leg: Record) -> Outcome:

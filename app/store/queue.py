@@ -102,6 +102,8 @@ SELECT pg_notify('command', sid) FROM asked
 """)
 WANTED = statement("SELECT sid, wanted FROM calls WHERE worker_id = :worker AND wanted IS NOT NULL")
 
+WANTED_AND_DUE = statement("SELECT sid FROM calls WHERE run_at IS NOT NULL AND wanted IS NOT NULL LIMIT 100")
+
 
 @dataclass(frozen=True, slots=True)
 class ClaimedDial:
@@ -215,6 +217,15 @@ class DialQueue:
             return [(CallSid(row.sid), row.wanted) for row in rows]
 
         return await self._database.run(work)
+
+    async def take_wanted(self, worker_id: int) -> list[ClaimedDial]:
+        """Parents that the API ended while they waited, claimed so that they need not wait for a free slot."""
+
+        async def work(connection: AsyncConnection) -> list[CallSid]:
+            return [CallSid(row.sid) for row in await connection.execute(WANTED_AND_DUE)]
+
+        taken = [await self.take(worker_id, sid) for sid in await self._database.run(work)]
+        return [dial for dial in taken if dial is not None]
 
     async def _claim(self, worker_id: int, *, limit: int, oldest: float, youngest: float) -> list[ClaimedDial]:
         if limit <= 0:

@@ -7,7 +7,7 @@ from typing import Protocol, cast
 from app.calls.errors import Fenced, Unavailable
 from app.calls.ports import DialogFacts
 from app.dialing.rescue import Rescue
-from app.runtime import log
+from app.runtime import log, loop
 from app.store.queue import DialQueue, LostDial
 from app.worker.lease import Lease
 
@@ -19,7 +19,7 @@ _log = log.get(__name__)
 class StrangerHangUp(Protocol):
     """The phone's way to end a dialog that another process began."""
 
-    def hang_up_stranger(self, facts: DialogFacts) -> None: ...
+    async def hang_up_stranger(self, facts: DialogFacts) -> None: ...
 
 
 class Sweep:
@@ -55,7 +55,7 @@ class Sweep:
         _log.warning("dial.worker_lost", call=lost.parent.sid, worker=lost.worker_id)
         for leg in lost.legs:
             if leg.dialog and leg.end_time is None:
-                self._phone.hang_up_stranger(cast(DialogFacts, leg.dialog))
+                loop.spawn(self._phone.hang_up_stranger(cast(DialogFacts, leg.dialog)), f"hang up {leg.sid}")
 
     async def _ended(self, ending: Awaitable[None]) -> None:
         try:

@@ -1,0 +1,336 @@
+"""One dial from its claim to its end: a scripted phone, a clock that is moved, and the real database."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+import pytest
+from sqlalchemy import text
+
+from app.calls.call import Call
+from app.calls.callback import Callback
+from app.calls.outcome import ADDRESS_DENIED, UNREACHABLE, Reason, hung_up, of_response
+from app.calls.sid import AccountSid, CallSid
+from app.calls.uri import NameAddr, SipUri
+from app.dialing.place import Place
+from app.dialing.run import Running, RunningDial
+from app.rcml.plan import Dial, DialRequest, Document, Target
+from app.store.accounts import Accounts
+from app.store.calls import CallReads
+from app.store.changes import Changes
+from app.store.database import Database
+from app.store.placing import Placing
+from app.store.queue import DialQueue
+from app.store.seal import Sealer
+from tests.kit.clock import FakeClock, settle
+from tests.kit.phone import ScriptedLeg, ScriptedPhone
+
+ALICE, BOB, CAROL = "sip:alice@h", "sip:bob@h", "sip:carol@h"
+_EVENTS = Callback("https://app.example/events")
+_PARENT_EVENTS = Callback("https://app.example/parent")
+
+
+@dataclass(slots=True)
+class Stage:
+    """A worker without a wire."""
+
+    database: Database
+    account: AccountSid
+    place: Place
+    reads: CallReads
+    queue: DialQueue
+    worker_id: int
+    running: Running
+    clock: FakeClock
+    phone: ScriptedPhone
+
+    async def start(self, *dials: Dial) -> "OnStage":
+        """Place, claim and run one request; returns once every leg of the first Dial is in the phone's hands."""
+        request = DialRequest(Document(dials), _PARENT_EVENTS, {})
+        placed = await self.place(self.account, request, rcml="<Response/>", idempotency=None)
+        [claimed] = await self.queue.claim(self.worker_id, limit=10, max_wait=60)
+        dial = RunningDial(claimed, self.running)
+        task = asyncio.create_task(dial.run())
+        return OnStage(self, dial, task, placed.parent.sid)
+
+
+@dataclass(slots=True)
+class OnStage:
+    stage: Stage
+    dial: RunningDial
+    task: "asyncio.Task[None]"
+    sid: CallSid
+
+    async def leg(self, target: str) -> ScriptedLeg:
+        """The phone's leg to `target`, once its INVITE has left."""
+        async with asyncio.timeout(5):
+            while not any(str(leg.order.target) == target for leg in self.stage.phone.legs):
+                await asyncio.sleep(0)
+            leg = self.stage.phone.to(target)
+            await leg.invited.wait()
+            await settle()
+            return leg
+
+    async def over(self) -> tuple[Call, list[Call]]:
+        async with asyncio.timeout(5):
+            await self.task
+        return await self.records()
+
+    async def records(self) -> tuple[Call, list[Call]]:
+        parent = await self.stage.reads.get(self.stage.account, self.sid)
+        assert parent is not None
+        return parent, (await self.stage.reads.legs([self.sid]))[self.sid]
+
+    async def owed(self, sid: CallSid) -> list[dict[str, str]]:
+        """What is owed to the callbacks of one call, in order."""
+        statement = text("SELECT body FROM webhook_outbox WHERE call_sid = :sid ORDER BY sequence, id")
+        async with self.stage.database.engine.connect() as connection:
+            rows: Any = await connection.execute(statement, {"sid": sid})
+            return [dict(parse_qsl(row.body)) for row in rows]
+
+
+@pytest.fixture
+async def stage(database: Database, sealer: Sealer) -> AsyncIterator[Stage]:
+    clock = FakeClock()
+    phone = ScriptedPhone(clock)
+    placing, changes = Placing(database, sealer), Changes(database, sealer)
+    reads, queue = CallReads(database, sealer), DialQueue(database, sealer)
+    await placing.start()
+    await changes.start()
+    account = await Accounts(database, sealer).ensure_first(None, None, None)
+    worker_id = await queue.register(role="worker", capacity=10, sip_host="127.0.0.1", sip_port=5060)
+
+    async def add_legs(parent: CallSid, legs: Any) -> list[Call]:
+        return await queue.add_legs(worker_id, parent, legs)
+
+    yield Stage(
+        database=database,
+        account=account.sid,
+        place=Place(placing, reads, lambda target: "dial.example"),
+        reads=reads,
+        queue=queue,
+        worker_id=worker_id,
+        running=Running(phone, changes, clock, add_legs),
+        clock=clock,
+        phone=phone,
+    )
+    await changes.stop()
+    await placing.stop()
+
+
+def dial(*targets: str, **options: Any) -> Dial:
+    return Dial(tuple(Target(SipUri.parse(target), status_callback=_EVENTS) for target in targets), **options)
+
+
+async def test_a_call_that_is_answered_and_hung_up_by_the_callee(stage: Stage) -> None:
+    on = await stage.start(dial(ALICE, caller_id="bob"))
+    leg = await on.leg(ALICE)
+    leg.rings()
+    await settle()
+    await stage.clock.move(2)
+    leg.answers((("X-Order", "42"),))
+    await settle()
+    await stage.clock.move(3)
+    leg.ends(hung_up(Reason.CALLEE_HANGUP))
+    parent, [record] = await on.over()
+    assert (record.status, record.reason, record.duration, record.ring_duration) == ("completed", "callee-hangup", 3, 2)
+    assert (record.from_uri, record.sip_response_code) == ("sip:bob@dial.example", 200)
+    assert (parent.status, parent.reason, parent.dial_call_status) == ("completed", "document-end", "completed")
+    assert (parent.dial_call_sid, parent.dial_call_duration) == (record.sid, 3)
+    said = await on.owed(record.sid)
+    assert [(one["SequenceNumber"], one["CallStatus"]) for one in said] == [
+        ("0", "initiated"),
+        ("1", "ringing"),
+        ("2", "in-progress"),
+        ("3", "completed"),
+    ]
+    assert said[2]["SipHeader_X-Order"] == "42"
+    assert (said[3]["CallDuration"], said[3]["Reason"], said[3]["SipResponseCode"]) == ("3", "callee-hangup", "200")
+    assert [one["CallStatus"] for one in await on.owed(parent.sid)] == ["initiated", "completed"]
+
+
+async def test_the_invite_leaves_only_after_initiated_is_stored(stage: Stage) -> None:
+    on = await stage.start(dial(ALICE))
+    leg = await on.leg(ALICE)
+    _, [record] = await on.records()
+    assert record.status == "initiated"
+    assert record.dialog is not None
+    assert leg.asked == ["prepare", "invite"]
+    leg.ends(of_response(486, "Busy Here"))
+    await on.over()
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "reason"),
+    [(486, "busy", "busy"), (603, "busy", "declined"), (480, "no-answer", "unavailable"), (404, "failed", "rejected")],
+)
+async def test_a_refusal_ends_the_leg_and_the_document_goes_on(
+    stage: Stage, code: int, status: str, reason: str
+) -> None:
+    on = await stage.start(dial(ALICE))
+    (await on.leg(ALICE)).ends(of_response(code, "No"))
+    parent, [record] = await on.over()
+    assert (record.status, record.reason, record.sip_response_code) == (status, reason, code)
+    assert (parent.status, parent.dial_call_status, parent.dial_call_sid) == ("completed", status, record.sid)
+
+
+async def test_ringing_longer_than_timeout_is_no_answer_and_is_cancelled(stage: Stage) -> None:
+    on = await stage.start(dial(ALICE, timeout=10))
+    leg = await on.leg(ALICE)
+    leg.rings()
+    await settle()
+    await stage.clock.move(9.9)
+    assert "hang up" not in leg.asked
+    await stage.clock.move(0.2)
+    _, [record] = await on.over()
+    assert (record.status, record.reason) == ("no-answer", "timeout")
+    assert leg.asked[-1] == "hang up"
+
+
+async def test_silence_until_timeout_is_unreachable(stage: Stage) -> None:
+    on = await stage.start(dial(ALICE, timeout=10))
+    await on.leg(ALICE)
+    await stage.clock.move(10.1)
+    _, [record] = await on.over()
+    assert (record.status, record.reason) == ("failed", "unreachable")
+
+
+async def test_ringing_is_told_once_however_often_it_rings(stage: Stage) -> None:
+    on = await stage.start(dial(ALICE))
+    leg = await on.leg(ALICE)
+    for code in (100, 180, 183, 180):
+        leg.rings(code)
+    leg.ends(of_response(486))
+    _, [record] = await on.over()
+    assert [one["CallStatus"] for one in await on.owed(record.sid)] == ["initiated", "ringing", "busy"]
+
+
+async def test_the_first_answer_wins_and_the_others_are_cancelled(stage: Stage) -> None:
+    on = await stage.start(dial(ALICE, BOB, CAROL))
+    alice, bob, carol = [await on.leg(target) for target in (ALICE, BOB, CAROL)]
+    carol.ends(of_response(486))
+    alice.rings()
+    await settle()
+    bob.answers()
+    alice.answers()  # crosses our CANCEL: fires nothing
+    await settle()
+    assert alice.asked[-1] == "hang up"
+    bob.ends(hung_up(Reason.CALLEE_HANGUP))
+    parent, records = await on.over()
+    assert [(leg.status, leg.reason) for leg in records] == [
+        ("canceled", "lost-race"),
+        ("completed", "callee-hangup"),
+        ("busy", "busy"),
+    ]
+    assert (parent.dial_call_status, parent.dial_call_sid) == ("completed", records[1].sid)
+    for record in records:
+        assert (
+            sum(
+                one["CallbackSource"] == "call-progress-events" and "Reason" in one for one in await on.owed(record.sid)
+            )
+            == 1
+        )
+
+
+async def test_the_time_limit_hangs_up(stage: Stage) -> None:
+    on = await stage.start(dial(ALICE, time_limit=60))
+    leg = await on.leg(ALICE)
+    leg.answers()
+    await settle()
+    await stage.clock.move(60.1)
+    _, [record] = await on.over()
+    assert (record.status, record.reason, record.duration) == ("completed", "time-limit", 60)
+    assert leg.asked[-1] == "hang up"
+
+
+async def test_silence_on_the_wire_ends_an_answered_leg(stage: Stage) -> None:
+    on = await stage.start(dial(ALICE))
+    leg = await on.leg(ALICE)
+    leg.answers()
+    leg.falls_silent()
+    _, [record] = await on.over()
+    assert (record.status, record.reason) == ("completed", "media-timeout")
+
+
+@pytest.mark.parametrize("outcome", [ADDRESS_DENIED, UNREACHABLE])
+async def test_a_target_that_cannot_be_dialled_was_never_initiated(stage: Stage, outcome: Any) -> None:
+    stage.phone.refuses[ALICE] = outcome
+    on = await stage.start(dial(ALICE))
+    _, [record] = await on.over()
+    assert (record.status, record.reason, record.start_time) == ("failed", outcome.reason, None)
+    assert [one["CallStatus"] for one in await on.owed(record.sid)] == ["failed"]
+
+
+async def test_without_a_free_port_the_leg_fails_for_want_of_capacity(stage: Stage) -> None:
+    stage.phone.has_ports = False
+    on = await stage.start(dial(ALICE))
+    _, [record] = await on.over()
+    assert (record.status, record.reason) == ("failed", "no-capacity")
+
+
+async def test_a_later_dial_rings_when_the_one_before_is_over(stage: Stage) -> None:
+    on = await stage.start(dial(ALICE), dial(BOB, caller_id=NameAddr.parse('"Me" <sip:me@h>')))
+    (await on.leg(ALICE)).ends(of_response(486))
+    (await on.leg(BOB)).ends(of_response(404))
+    parent, records = await on.over()
+    assert [(leg.to_uri, leg.status) for leg in records] == [(ALICE, "busy"), (BOB, "failed")]
+    assert (records[1].from_uri, parent.dial_call_sid) == ("sip:me@h", records[1].sid)
+
+
+async def test_hanging_up_the_parent_while_it_rings_cancels_everything(stage: Stage) -> None:
+    on = await stage.start(dial(ALICE), dial(BOB))
+    leg = await on.leg(ALICE)
+    on.dial.hang_up(on.sid, "completed")
+    parent, [record] = await on.over()
+    assert (record.status, record.reason, leg.asked[-1]) == ("canceled", "api", "hang up")
+    assert (parent.status, parent.reason) == ("canceled", "api")
+
+
+async def test_hanging_up_the_parent_while_somebody_talks_completes_both(stage: Stage) -> None:
+    on = await stage.start(dial(ALICE))
+    leg = await on.leg(ALICE)
+    leg.answers()
+    await settle()
+    on.dial.hang_up(on.sid, "canceled")  # too late
+    assert leg.asked[-1] == "invite"
+    on.dial.hang_up(on.sid, "completed")
+    parent, [record] = await on.over()
+    assert (record.status, record.reason) == ("completed", "api")
+    assert (parent.status, parent.reason) == ("completed", "api")
+
+
+async def test_hanging_up_one_leg_leaves_the_others_ringing(stage: Stage) -> None:
+    on = await stage.start(dial(ALICE, BOB))
+    await on.leg(ALICE)
+    bob = await on.leg(BOB)
+    _, records = await on.records()
+    on.dial.hang_up(records[0].sid, "canceled")
+    assert "hang up" not in bob.asked
+    bob.ends(of_response(486))
+    parent, records = await on.over()
+    assert [leg.status for leg in records] == ["canceled", "busy"]
+    assert parent.reason == "document-end"
+
+
+async def test_a_worker_that_gives_up_ends_its_calls_with_their_events(stage: Stage) -> None:
+    on = await stage.start(dial(ALICE))
+    leg = await on.leg(ALICE)
+    leg.answers()
+    await settle()
+    on.dial.lose()
+    parent, [record] = await on.over()
+    assert (record.status, record.reason) == ("completed", "worker-lost")
+    assert (parent.status, parent.reason) == ("completed", "worker-lost")
+
+
+async def test_a_worker_that_lost_its_lease_writes_nothing_and_leaves_nobody_talking(stage: Stage) -> None:
+    on = await stage.start(dial(ALICE))
+    leg = await on.leg(ALICE)
+    async with stage.database.engine.begin() as connection:
+        await connection.execute(text("UPDATE calls SET epoch = epoch + 1"))
+    leg.ends(of_response(486))
+    parent, [record] = await on.over()
+    assert (record.status, parent.status) == ("initiated", "in-progress")
+    assert leg.asked[-1] == "hang up"
