@@ -126,31 +126,31 @@ class Dispatcher:
         except Unavailable:  # claimed is claimed: what is known already must do
             _log.warning("webhook.breakers_unknown")
         for delivery in claimed:
-            self._start(delivery, asked)
+            self._start(delivery, asked + LEASE - _MARGIN)
         return _POLL
 
-    def _start(self, delivery: Delivery, claimed_at: float) -> None:
+    def _start(self, delivery: Delivery, until: float) -> None:
+        """`until` (monotonic) counts from before the claim was asked for: we never think a lease longer than it is."""
         if not self._circuits.may_send(delivery.destination_id):
-            self._ledger.give_back(delivery)
+            self._ledger.give_back(delivery, until=until)
             return
         self._busy[delivery.destination_id] += 1
         report.IN_FLIGHT.inc()
-        task = asyncio.create_task(self._try(delivery, claimed_at))
+        task = asyncio.create_task(self._try(delivery, until))
         self._in_flight.add(task)
-        task.add_done_callback(lambda done: self._over(delivery, done))
+        task.add_done_callback(lambda done: self._over(delivery, until, done))
 
-    async def _try(self, delivery: Delivery, claimed_at: float) -> None:
-        """`claimed_at` is from before the claim was asked for, so that we never think a lease longer than it is."""
+    async def _try(self, delivery: Delivery, until: float) -> None:
         try:
             secrets = await self._keyring.of(delivery.account_sid)
         except Unavailable:
-            self._ledger.give_back(delivery)
+            self._ledger.give_back(delivery, until=until)
             return
         except Exception as error:  # the account is gone or its secrets are sealed with another key
             _log.error("webhook.secrets_unreadable", account=delivery.account_sid, error=type(error).__name__)
             self._record(self._attempt.unsent(delivery, "the account's secrets cannot be read"), 0.0)
             return
-        if time.monotonic() - claimed_at > LEASE - self._limits.total - _MARGIN:
+        if time.monotonic() + self._limits.total > until:
             # This process stood still (SIGSTOP, a suspended machine): somebody else may be sending it by now.
             _log.warning("webhook.lease_too_old", delivery=delivery.id, message=delivery.message_id)
             return
@@ -163,14 +163,14 @@ class Dispatcher:
         self._circuits.result(delivery.destination_id, tried.well, origin=delivery.origin, started=started)
         report.attempted(tried.result)
 
-    def _over(self, delivery: Delivery, task: asyncio.Task[None]) -> None:
+    def _over(self, delivery: Delivery, until: float, task: asyncio.Task[None]) -> None:
         self._in_flight.discard(task)
         report.IN_FLIGHT.dec()
         self._busy[delivery.destination_id] -= 1
         if not self._busy[delivery.destination_id]:
             del self._busy[delivery.destination_id]
         if task.cancelled():
-            self._ledger.give_back(delivery)
+            self._ledger.give_back(delivery, until=until)
         elif (error := task.exception()) is not None:
             _log.error("webhook.attempt_broke", delivery=delivery.id, exc_info=error)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -27,7 +28,7 @@ class Ledger:
         self._outbox = outbox
         self._written = written
         self._results: list[Result] = []
-        self._unstarted: list[Delivery] = []
+        self._unstarted: list[tuple[int, float]] = []  # delivery id, and until when its lease surely holds
         self._writing = 0
         self._wake = asyncio.Event()
         self._full = asyncio.Event()
@@ -43,9 +44,11 @@ class Ledger:
         if len(self._results) >= _BATCH:
             self._full.set()
 
-    def give_back(self, delivery: Delivery) -> None:
-        """A claim that was not started: it burns no attempt."""
-        self._unstarted.append(delivery)
+    def give_back(self, delivery: Delivery, *, until: float) -> None:
+        """A claim that came to nothing: it burns no attempt. After `until` (monotonic) it may be claimed anew: no more
+        ours to give.
+        """
+        self._unstarted.append((delivery.id, until))
         self._wake.set()
 
     async def run(self) -> None:
@@ -81,7 +84,7 @@ class Ledger:
             for start in range(0, len(results), _BATCH):
                 await self._finish(results[start : start + _BATCH])
             if unstarted:
-                await self._patiently(partial(self._outbox.release, [delivery.id for delivery in unstarted]))
+                await self._patiently(lambda: self._outbox.release(_still_held(unstarted)))
         except asyncio.CancelledError:
             # Perhaps written, perhaps not: what was written is no longer ours and a second write of it does nothing.
             self._results[:0] = results
@@ -122,3 +125,8 @@ class Ledger:
                 _log.warning("webhook.database_away", detail=str(error), waiting=self.waiting)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, longest)
+
+
+def _still_held(unstarted: Sequence[tuple[int, float]]) -> list[int]:
+    now = time.monotonic()
+    return [delivery for delivery, until in unstarted if now < until]
