@@ -1,17 +1,41 @@
 """What is owed to customers' callbacks: claims, results, order and breaker state; sends nothing itself."""
 
+import secrets
+import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
+
+from sqlalchemy import Row, RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.calls.callback import HttpMethod
 from app.calls.sid import AccountSid, CallSid, MessageId
-from app.store.accounts import SigningSecrets
+from app.runtime import log
+from app.store.accounts import Accounts, SigningSecrets
 from app.store.database import Database
+from app.store.outbox_statements import (
+    BREAKER,
+    CLAIM,
+    DESTINATIONS,
+    FINISH,
+    NEXT_DUE,
+    RELEASE,
+    SWEEP,
+    UNBLOCK,
+)
+from app.store.rows import real_url, to_json
 from app.store.seal import Sealer
 
+_log = log.get(__name__)
+
 LEASE = 60.0  # seconds that a claim holds
+_HOPS = 500  # destinations looked at in one claim; the next claim goes on behind them
+_PROBE_SECONDS = 20.0  # until another probe may be tried when nobody said what became of one: an attempt takes 15
+_SWEEP_SECONDS = 5.0  # the first retry's delay
+_ANSWER_BYTES = 1024
+_ERROR_CHARACTERS = 500
 BreakerWord = Literal["closed", "open", "half-open"]
 DeliveryState = Literal["delivered", "owed", "dead"]
 
@@ -35,6 +59,9 @@ class Delivery:
     expires_at: datetime
     lease_token: int
     claimed_at: datetime  # by the database's clock; the claim holds LEASE seconds
+
+
+_COPIED = tuple(field.name for field in fields(Delivery) if field.name != "url")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,29 +98,170 @@ class Destination:
 
 
 class Outbox:
+    """Raises Unavailable from every method."""
+
     def __init__(self, database: Database, sealer: Sealer) -> None:
-        raise NotImplementedError
+        self._database = database
+        self._sealer = sealer
+        self._accounts = Accounts(database, sealer)
+        self._start = 0  # the destination after which the next claim begins
+        self._tokens: dict[int, int] = {}  # of the claims that are neither finished nor released
+        self._swept = time.monotonic()
 
     async def claim(self, *, room: int, per_destination: int, busy: Mapping[int, int]) -> list[Delivery]:
-        raise NotImplementedError
+        """Up to `room` due deliveries, destinations in turn, none beyond what its destination has room for.
+
+        `busy`: attempts under way per destination id. A destination whose breaker is open gives nothing, and one
+        probe when its time has come.
+        """
+        if room <= 0:
+            return []
+        token = secrets.randbits(62)
+        parameters = {
+            "start": self._start,
+            "hops": _HOPS,
+            "busy_ids": list(busy),
+            "busy_counts": list(busy.values()),
+            "per_destination": per_destination,
+            "room": room,
+            "probe_seconds": _PROBE_SECONDS,
+            "lease": LEASE,
+            "token": token,
+        }
+
+        async def work(connection: AsyncConnection) -> list[RowMapping]:
+            return list((await connection.execute(CLAIM, parameters)).mappings())
+
+        rows = await self._database.run(work)
+        claimed = [self._delivery(row) for row in rows if row["id"] is not None]
+        self._start = _next_start(rows, full=len(claimed) == room)
+        self._tokens |= dict.fromkeys((delivery.id for delivery in claimed), token)
+        await self._sweep_at_times()
+        return claimed
 
     async def finish(self, results: Sequence[Result]) -> set[int]:
         """The ids that were still ours; the others had been claimed by somebody else since. Claim again after it."""
-        raise NotImplementedError
+        rows = {
+            "ids": [result.delivery.id for result in results],
+            "results": to_json([_row(result) for result in results]),
+        }
+        tries = 0
+
+        async def work(connection: AsyncConnection) -> set[int]:
+            nonlocal tries
+            tries += 1
+            finished = (await connection.execute(FINISH, rows)).all()
+            if finished:
+                await connection.execute(UNBLOCK, {"calls": list({row.call_sid for row in finished})})
+            return {row.id for row in finished}
+
+        ours = await self._database.run(work)
+        if tries > 1 and len(ours) < len(results):
+            _log.info("outbox.finished_twice_or_fenced", ours=len(ours), results=len(results))
+        for result in results:
+            self._forget(result.delivery.id, result.delivery.lease_token)
+        return ours
 
     async def next_due(self) -> float | None:
         """Seconds until something becomes due that is not due now; None when nothing is waiting."""
-        raise NotImplementedError
+
+        async def work(connection: AsyncConnection) -> float | None:
+            seconds = (await connection.execute(NEXT_DUE, {"hops": _HOPS})).scalar()
+            return None if seconds is None else max(0.0, float(seconds))
+
+        return await self._database.run(work)
 
     async def destinations(self, ids: Iterable[int]) -> dict[int, Destination]:
-        raise NotImplementedError
+        wanted = {"ids": list(ids)}
+
+        async def work(connection: AsyncConnection) -> dict[int, Destination]:
+            return {row.id: _destination(row) for row in await connection.execute(DESTINATIONS, wanted)}
+
+        return await self._database.run(work)
 
     async def breaker(self, destination_id: int, breaker: Breaker) -> None:
-        raise NotImplementedError
+        """Store what this dispatcher found out, for all of them."""
+        row = {
+            "id": destination_id,
+            "state": breaker.state,
+            "failures": breaker.consecutive_failures,
+            "cool_down": breaker.cool_down,
+            "open_for": breaker.open_for,
+        }
+
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(BREAKER, row)
+
+        await self._database.run(work)
 
     async def release(self, ids: Iterable[int]) -> None:
         """Give back claims that were not started; no attempt is burned."""
-        raise NotImplementedError
+        held = {id: self._tokens[id] for id in ids if id in self._tokens}
+        if not held:
+            return
+
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(RELEASE, {"ids": list(held), "tokens": list(held.values())})
+
+        await self._database.run(work)
+        for id, token in held.items():
+            self._forget(id, token)
+
+    async def sweep(self) -> int:
+        """Unblock what a crash left blocked; `claim` does it every few seconds. How many."""
+
+        async def work(connection: AsyncConnection) -> int:
+            return len((await connection.execute(SWEEP, {"age": _SWEEP_SECONDS})).all())
+
+        return await self._database.run(work)
 
     async def secrets(self, account: AccountSid) -> SigningSecrets:
-        raise NotImplementedError
+        """What signs this account's deliveries. Raises NotFound."""
+        return await self._accounts.signing(account)
+
+    async def _sweep_at_times(self) -> None:
+        if time.monotonic() - self._swept > _SWEEP_SECONDS:
+            self._swept = time.monotonic()
+            if count := await self.sweep():
+                _log.warning("outbox.unblocked_by_sweep", deliveries=count)
+
+    def _delivery(self, row: RowMapping) -> Delivery:
+        return Delivery(
+            **{name: row[name] for name in _COPIED},
+            url=real_url(row["url"], row["url_sealed"], self._sealer),
+        )
+
+    def _forget(self, id: int, token: int) -> None:
+        if self._tokens.get(id) == token:
+            del self._tokens[id]
+
+
+def _next_start(rows: Sequence[RowMapping], *, full: bool) -> int:
+    """Go on after the last destination that was served when there was no room for more, else after the last seen."""
+    if not rows:
+        return 0
+    return int(rows[-1]["destination_id"] if full else rows[0]["last_visited"])
+
+
+def _row(result: Result) -> dict[str, Any]:
+    return {
+        "id": result.delivery.id,
+        "token": result.delivery.lease_token,
+        "state": result.state,
+        "next_in": max(0.0, result.next_in or 0.0),
+        "status": result.status,
+        "latency_ms": result.latency_ms,
+        "error": None if result.error is None else _storable(result.error),
+        "answer": result.answer[:_ANSWER_BYTES],
+        "at": result.at,
+    }
+
+
+def _storable(text: str) -> str:
+    """What any receiver may have said, as PostgreSQL can keep it: one odd character must not spoil a whole batch."""
+    return text[:_ERROR_CHARACTERS].encode(errors="replace").decode().replace("\0", "\ufffd")
+
+
+def _destination(row: Row[Any]) -> Destination:
+    breaker = Breaker(row.breaker, row.consecutive_failures, row.cool_down, float(row.open_for))
+    return Destination(row.id, row.origin, row.max_in_flight, row.paused, breaker)

@@ -252,6 +252,7 @@ webhook_delivery = Table(
     CheckConstraint("state IN ('dead', 'delivered')", name="state"),
     Index("webhook_delivery_call", "call_sid"),
     Index("webhook_delivery_page", "account_sid", "id"),
+    Index("webhook_delivery_dead", "account_sid", "id", postgresql_where=text("state = 'dead'")),
     postgresql_partition_by="RANGE (finished_at)",
 )
 

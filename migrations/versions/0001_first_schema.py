@@ -207,6 +207,7 @@ CREATE TABLE webhook_delivery (
 ) PARTITION BY RANGE (finished_at)
     """,
     "CREATE INDEX webhook_delivery_call ON webhook_delivery (call_sid)",
+    "CREATE INDEX webhook_delivery_dead ON webhook_delivery (account_sid, id) WHERE state = 'dead'",
     "CREATE INDEX webhook_delivery_page ON webhook_delivery (account_sid, id)",
     """
 CREATE TABLE webhook_attempt (
