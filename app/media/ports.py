@@ -1,11 +1,11 @@
 """RTP ports: which are free, and sockets bound to an even one and its RTCP neighbour. Knows nothing of what is sent."""
 
-import contextlib
 import ctypes
 import errno
 import os
 import random
 import socket
+import weakref
 from collections import deque
 from dataclasses import dataclass
 from typing import Final
@@ -18,8 +18,9 @@ _EXPEDITED: Final = 0xB8  # DSCP EF (RFC 3246), what voice is marked with
 _TAKEN: Final = frozenset({errno.EADDRINUSE, errno.EACCES})
 _OUT_OF_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE})
 
-_used = Gauge("dial_rtp_ports_used", "RTP ports bound at the moment")
-_free = Gauge("dial_rtp_ports_free", "RTP ports that can still be bound")
+_pools: "weakref.WeakSet[PortPool]" = weakref.WeakSet()  # read when somebody asks for metrics: a call pays nothing
+Gauge("dial_rtp_ports_used", "RTP ports bound").set_function(lambda: sum(pool.used for pool in _pools))
+Gauge("dial_rtp_ports_free", "RTP ports still to be had").set_function(lambda: sum(pool.idle for pool in _pools))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +53,17 @@ class PortPool:
         self._family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._idle: deque[int] = deque(pairs)
         self._taken: set[int] = set()
-        _free.inc(len(pairs))
+        _pools.add(self)
 
     @property
     def idle(self) -> int:
         """How many pairs nobody of us uses."""
         return len(self._idle)
+
+    @property
+    def used(self) -> int:
+        """How many pairs are bound."""
+        return len(self._taken)
 
     def bind(self) -> BoundPair:
         """A bound pair; raises NoFreePort when each is ours already or another process's."""
@@ -73,7 +79,6 @@ class PortPool:
                     raise
             else:
                 self._taken.add(port)
-                self._count(1)
                 return pair
         raise NoFreePort("every RTP port of this worker is taken")
 
@@ -84,18 +89,14 @@ class PortPool:
         if pair.port in self._taken:
             self._taken.remove(pair.port)
             self._idle.append(pair.port)
-            self._count(-1)
-
-    def _count(self, more: int) -> None:
-        _used.inc(more)
-        _free.dec(more)
 
     def _open(self, port: int) -> BoundPair:
-        with contextlib.ExitStack() as undo:
-            rtp = undo.enter_context(self._socket(port))
-            rtcp = undo.enter_context(self._socket(port + 1))
-            undo.pop_all()
-        return BoundPair(port, rtp, rtcp)
+        rtp = self._socket(port)
+        try:
+            return BoundPair(port, rtp, self._socket(port + 1))
+        except OSError:
+            rtp.close()
+            raise
 
     def _socket(self, port: int) -> socket.socket:
         made = socket.socket(self._family, socket.SOCK_DGRAM)

@@ -68,13 +68,17 @@ class RtpSession:
 
         Raises ValueError when `assoc` has neither PCMU nor PCMA. An `address` that is no IP address sends nothing.
         """
-        if self._leg is None:
-            self._leg = RtpLeg(self, assoc, address, port, dtmf=self._dtmf, counters=self.counters)
+        leg = self._leg
+        if leg is None:
+            leg = RtpLeg(self, assoc, address, port, dtmf=self._dtmf, counters=self.counters)
+            if self._stopped:  # a late answer: it is ACKed and ended, and wants a client meanwhile
+                return leg
+            self._leg = leg
         else:
-            self._leg.negotiate(assoc)
+            leg.negotiate(assoc)
         self.update(address, port, send=send, receive=receive)
         self._begin()
-        return self._leg
+        return leg
 
     def start(self) -> None:
         """Begin to read, and to send what is given or comfort silence; safe to call twice."""
@@ -113,7 +117,7 @@ class RtpSession:
                 if self._send:
                     self._transmit_control(self._control.farewell(leg, loop.time()))
         finally:
-            self._loop = self.on_silence = None
+            self._loop = self.on_silence = self._leg = self._dtmf = None  # no cycle for the collector
             self._pool.ports.give_back(pair)
         _log.debug("media.ended", port=self.local_port, **self.counters.settle())
 
@@ -123,8 +127,8 @@ class RtpSession:
         if leg is None or self._stopped:
             return
         if self._send:
-            for packet in leg.frames(frames):
-                self._transmit(packet)
+            for _ in range(leg.due(frames)):
+                self._transmit(leg.outgoing.frame())
             if self._control.is_due(now):
                 self._transmit_control(self._control.report(leg, now))
         else:
