@@ -13,7 +13,7 @@ _NAME = re.compile(
 _PARAM = re.compile(r"(?:[A-Za-z0-9\-_.!~*'()\[\]/:&+$]|%[0-9A-Fa-f]{2})+\Z")
 _HEADER = re.compile(r"(?:[A-Za-z0-9\-_.!~*'()\[\]/?:+$]|%[0-9A-Fa-f]{2})*\Z")
 _SCHEME = re.compile(r"(sips?):(.*)\Z", re.IGNORECASE | re.DOTALL)
-_NAME_ADDR = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|([^<"]*?))\s*<([^<>]*)>\s*(.*)\Z', re.DOTALL)
+_QUOTED = re.compile(r'"((?:[^"\\]++|\\.)*+)"', re.DOTALL)
 
 # RFC 3261 §19.1.1, table 1: not allowed in To and From.
 _NOT_IN_TO_AND_FROM = frozenset({"transport", "maddr", "ttl", "lr", "method"})
@@ -108,11 +108,13 @@ class NameAddr:
     @classmethod
     def parse(cls, text: str) -> "NameAddr":
         """A name-addr or a bare URI (RFC 3261 §25.1), header parameters after ``>`` ignored; raises UriError."""
-        match = _NAME_ADDR.match(text)
-        if match is None:
-            return cls(SipUri.parse(text.strip()))
-        quoted, token, uri, _ = match.groups()
-        display = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else (token or None)
+        text = text.strip()
+        quoted = _QUOTED.match(text)
+        before, bracket, rest = (text[quoted.end() :] if quoted else text).partition("<")
+        uri, closed, _ = rest.partition(">")
+        if not bracket or not closed or "<" in uri or '"' in before or (quoted and before.strip()):
+            return cls(SipUri.parse(text))
+        display = re.sub(r"\\(.)", r"\1", quoted[1], flags=re.DOTALL) if quoted else (before.strip() or None)
         return cls(SipUri.parse(uri.strip()), display)
 
     def __str__(self) -> str:
