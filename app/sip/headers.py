@@ -98,7 +98,9 @@ class Target:
             raise HeaderError("not a sip: or sips: URI")
         if _CONTROL.search(uri) or " " in uri.strip():
             raise HeaderError("white space or a control character in the URI")
-        userinfo, at, rest = match[2].rpartition("@") if "@" in match[2].split("?")[0] else ("", "", match[2])
+        before = match[2].partition("?")[0]
+        # A ? may stand in the user part, but no @ in the headers.
+        userinfo, at, rest = (before if "@" in before else match[2]).rpartition("@")
         hostport, _, params = rest.partition("?")[0].partition(";")
         host, port = parse_hostport(hostport)
         return cls(uri.strip(), match[1].lower(), userinfo if at else None, host, port, _params(params))

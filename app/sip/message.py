@@ -5,11 +5,11 @@ Its typed `headers` and `body` still come from pyVoIP's parse_header and parse_b
 """
 
 import re
-from functools import cached_property
 from typing import Any
 
 from app.sip import typed
 from app.sip.headers import Address, HeaderError, Via, parse_cseq, split_list
+from app.sip.lazy import lazy
 from app.sip.names import KEYS, LISTS, key_of
 from app.sip.pyvoip import SIPMessage, SIPMessageType, SIPStatus
 from app.sip.sdp import Remote, UnusableSdp, read
@@ -23,7 +23,7 @@ _FOLD = re.compile(r"\r\n[ \t]++")
 _TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]++\Z")
 _VERSION = re.compile(r"SIP/[0-9]{1,9}\.[0-9]{1,9}\Z", re.IGNORECASE)
 _NOT_IN_URI = re.compile(r"[\s<>\"]")
-_STATUS = re.compile(r"[1-6][0-9][0-9]\Z")
+_STATUS = re.compile(r"[1-6][0-9][0-9](?: |\Z)")
 _LENGTH = re.compile(r"[0-9]{1,10}\Z")
 
 Row = tuple[str, str]
@@ -64,41 +64,45 @@ class SipMessage(SIPMessage):
     # -- start line
 
     def _read_start_line(self, line: str) -> None:
+        if line.startswith("SIP/2.0 ") and _STATUS.match(line, 8):  # nearly every message that we receive
+            self._is_response("SIP/2.0", line[8:])
+        elif line[:4].upper() == "SIP/":
+            version, _, rest = line.partition(" ")
+            if not _STATUS.match(rest) or not _VERSION.match(version):
+                raise MalformedMessage("the first line is no status line, or its code not between 100 and 699")
+            self._is_response(version.upper(), rest)
+        else:
+            self._is_request(line)
+
+    def _is_response(self, version: str, rest: str) -> None:
         self.is_request = False
-        self.request_uri = self.reason_phrase = ""
-        self.status_code = 0
-        if line[:4].upper() == "SIP/":
-            self._read_status_line(line)
-            return
+        self.type = SIPMessageType.RESPONSE
+        self.version = version
+        self.request_uri = ""
+        self.status_code = int(rest[:3])
+        self.reason_phrase = rest[4:].strip()
+
+    def _is_request(self, line: str) -> None:
         method, _, rest = line.partition(" ")
         uri, _, version = rest.rstrip(" ").rpartition(" ")
-        if not _TOKEN.match(method) or not uri.strip() or not _VERSION.match(version):
+        uri = uri.strip(" ")
+        if not _TOKEN.match(method) or not uri or not _VERSION.match(version):
             raise MalformedMessage("the first line is neither a request line nor a status line")
         self.is_request = True
         self.type = SIPMessageType.MESSAGE
+        self.version = version.upper()
         self.method = method
-        self.request_uri = uri.strip(" ")
-        self.version = version.upper()
-
-    def _read_status_line(self, line: str) -> None:
-        version, _, rest = line.partition(" ")
-        code = rest[:3]
-        if not _STATUS.match(code) or rest[3:4] not in ("", " "):
-            raise MalformedMessage("the status code is not between 100 and 699")
-        if not _VERSION.match(version):
-            raise MalformedMessage("the status line does not begin with a SIP version")
-        self.type = SIPMessageType.RESPONSE
-        self.version = version.upper()
-        self.status_code = int(code)
-        self.reason_phrase = rest[4:].strip()
+        self.request_uri = uri
+        self.status_code = 0
+        self.reason_phrase = ""
 
     @property
     def method_name(self) -> str:
         """A request's method; for a response that of its CSeq."""
         return self.method if self.is_request else self.cseq[1]
 
-    @cached_property
-    def status(self) -> SIPStatus:  # type: ignore[override]  # pyVoIP assigns it, we compute it on demand
+    @lazy
+    def status(self) -> SIPStatus:
         """pyVoIP's enum; a code it does not know is the x00 of its class, 183 for 1xx (§8.1.3.2)."""
         return typed.status(self.status_code)
 
@@ -140,7 +144,7 @@ class SipMessage(SIPMessage):
 
     # -- what every layer asks for
 
-    @cached_property
+    @lazy
     def via_top(self) -> Via | None:
         """The topmost Via; None when there is none or it cannot be read."""
         value = self.first("via")
@@ -149,7 +153,7 @@ class SipMessage(SIPMessage):
         except HeaderError:
             return None
 
-    @cached_property
+    @lazy
     def branch(self) -> str:
         """The topmost Via's branch, ``""`` when it has none."""
         values = self._index.get("via")
@@ -161,7 +165,7 @@ class SipMessage(SIPMessage):
             return (via.branch or "") if via else ""
         return value[value.index(";branch=") + 8 :].partition(";")[0].strip(" \t")
 
-    @cached_property
+    @lazy
     def cseq(self) -> tuple[int, str]:
         """Number and method; (-1, "") when missing or not legal."""
         try:
@@ -175,11 +179,11 @@ class SipMessage(SIPMessage):
         values = self._index.get("call-id")
         return values[0] if values else ""
 
-    @cached_property
+    @lazy
     def from_tag(self) -> str | None:
         return self._tag("from")
 
-    @cached_property
+    @lazy
     def to_tag(self) -> str | None:
         return self._tag("to")
 
@@ -194,7 +198,7 @@ class SipMessage(SIPMessage):
 
     # -- body
 
-    @cached_property
+    @lazy
     def content(self) -> bytes:
         """The body: cut at Content-Length, whole without one or when it promises more than came (§18.3)."""
         length = self._content_length
@@ -211,7 +215,7 @@ class SipMessage(SIPMessage):
         values = self._index.get("content-length")
         return int(values[0]) if values and _LENGTH.match(values[0]) else None
 
-    @cached_property
+    @lazy
     def _sdp(self) -> Remote | UnusableSdp:
         encoding = self.first("content-encoding")
         if encoding and encoding.lower() != "identity":
@@ -243,8 +247,8 @@ class SipMessage(SIPMessage):
             values = self._index.get(name)
             if values is not None and len(values) > 1:
                 return f"{name} is there more than once"
-        if self.via_top is None:
-            return "the topmost Via cannot be read"
+        if (self.via_top is None) if self.is_request else not self.branch:
+            return "the topmost Via cannot be read, or has no branch"
         return self._validate_method() or self._validate_length()
 
     def _validate_method(self) -> str | None:
@@ -275,18 +279,18 @@ class SipMessage(SIPMessage):
 
     # -- pyVoIP's view
 
-    @cached_property
-    def headers(self) -> dict[str, Any]:  # type: ignore[override]  # pyVoIP assigns it, we compute it on demand
+    @lazy
+    def headers(self) -> dict[str, Any]:
         """Typed as pyVoIP types them, through its parse_header; From, To, CSeq, Call-ID, Contact are always there."""
         return typed.headers(self)
 
-    @cached_property
-    def body(self) -> dict[str, Any]:  # type: ignore[override]  # pyVoIP assigns it, we compute it on demand
+    @lazy
+    def body(self) -> dict[str, Any]:
         """The SDP as pyVoIP types it, through its parse_body: only what we can use of it (one audio, known codecs)."""
         return typed.body(self)
 
-    @cached_property
-    def authentication(self) -> dict[str, str]:  # type: ignore[override]  # pyVoIP assigns it, we compute it on demand
+    @lazy
+    def authentication(self) -> dict[str, str]:
         """The first challenge or credentials."""
         return typed.authentication(self)
 
