@@ -54,6 +54,7 @@ class Code(StrEnum):
     TOO_MANY_PROBLEMS = "too-many-problems"
     IDEMPOTENCY_KEY_INVALID = "idempotency-key-invalid"
     PARAMETER_INVALID = "parameter-invalid"
+    STATUS_INVALID = "status-invalid"
     # everything else that HTTP can answer
     UNAUTHORIZED = "unauthorized"
     NOT_FOUND = "not-found"
@@ -62,7 +63,6 @@ class Code(StrEnum):
     IDEMPOTENCY_CONFLICT = "idempotency-conflict"
     CALL_FINISHED = "call-finished"
     ALREADY_ANSWERED = "already-answered"
-    DELIVERY_PENDING = "delivery-pending"
     BODY_TOO_LARGE = "body-too-large"
     MEDIA_TYPE_UNSUPPORTED = "media-type-unsupported"
     RATE_LIMITED = "rate-limited"
@@ -70,6 +70,7 @@ class Code(StrEnum):
     UNAVAILABLE = "unavailable"
     NO_WORKER = "no-worker"
     NO_CAPACITY = "no-capacity"
+    TOO_MANY_STREAMS = "too-many-streams"
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +208,7 @@ EXPLAINED: dict[Code, Explanation] = {
             "Send a UUID or the like.",
         ),
         (Code.PARAMETER_INVALID, 422, "A query parameter has a value that it cannot have.", "Correct the value."),
+        (Code.STATUS_INVALID, 422, "The status is none that can be asked for.", "Use one that the detail names."),
         (
             Code.UNAUTHORIZED,
             401,
@@ -228,12 +230,6 @@ EXPLAINED: dict[Code, Explanation] = {
             409,
             "The call has been answered and cannot be canceled any more.",
             "Use status completed to hang it up.",
-        ),
-        (
-            Code.DELIVERY_PENDING,
-            409,
-            "The delivery is still being tried.",
-            "Wait until it is delivered or dead; only those are replayed.",
         ),
         (Code.BODY_TOO_LARGE, 413, "The body is over 64 KiB.", "Send less."),
         (
@@ -257,5 +253,6 @@ EXPLAINED: dict[Code, Explanation] = {
             "The workers are full: the call would wait longer than DIAL_MAX_WAIT.",
             "Try again after Retry-After seconds, or add workers.",
         ),
+        (Code.TOO_MANY_STREAMS, 503, "This process streams to too many clients.", "Close some, or ask for JSON."),
     )
 }

@@ -1,0 +1,94 @@
+"""The web application: routes in, and around them what holds for every request. Makes none of its parts."""
+
+from typing import Any, cast
+
+from fastapi import APIRouter, FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Match, Route
+
+from app.api import calls, deliveries, dials, docs, events, health, openapi
+from app.api.answers import Json
+from app.api.auth import Authentication
+from app.api.capacity import Admission
+from app.api.limits import BodyLimits
+from app.api.metrics import Counted
+from app.api.parts import ApiParts
+from app.api.problems import Problems, Refused, answer_to
+from app.rcml.codes import Code
+
+
+def create_app(parts: ApiParts) -> FastAPI:
+    """Ready to be served. ``app.state.streams.stopping`` ends the event streams."""
+    app = _application(parts)
+    # The last one added is the outermost: count, answer problems, authenticate, then watch the body.
+    app.add_middleware(BodyLimits)
+    app.add_middleware(Authentication, accounts=parts.accounts)
+    app.add_middleware(Problems)
+    app.add_middleware(Counted)
+    return app
+
+
+def describe() -> FastAPI:
+    """The routes alone, for the OpenAPI document: nothing behind them is there."""
+    return _application(cast(ApiParts, _Nothing()))
+
+
+class _Nothing:
+    """Stands for every part where only the routes are looked at."""
+
+    def __getattr__(self, name: str) -> Any:
+        return self
+
+
+def _application(parts: ApiParts) -> FastAPI:
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    admission = Admission(parts.queue, parts.settings.max_wait)
+    app.state.streams = events.Streams()
+    for router in (
+        dials.routes(parts, admission),
+        calls.routes(parts),
+        events.routes(parts, app.state.streams),
+        deliveries.routes(parts),
+        health.routes(parts, admission),
+        docs.routes(),
+        _document(app),
+    ):
+        app.include_router(router)
+    app.add_exception_handler(HTTPException, _not_routed)
+    return app
+
+
+def _document(app: FastAPI) -> APIRouter:
+    router = APIRouter(include_in_schema=False)
+    rendered: dict[str, dict[str, Any]] = {}
+
+    @router.get("/openapi.json")
+    async def document(request: Request) -> Response:
+        root_path = request.scope.get("root_path", "")
+        if root_path not in rendered:
+            rendered.clear()
+            rendered[root_path] = openapi.document(app, root_path)
+        return Json(rendered[root_path])
+
+    return router
+
+
+async def _not_routed(request: Request, error: Exception) -> Response:
+    """404 and 405 of the router as problems; Allow lists every method of the path."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    allowed = sorted(_methods(request))
+    if status == 405 and allowed:
+        return answer_to(Refused(Code.METHOD_NOT_ALLOWED, headers={"Allow": ", ".join(allowed)}), request)
+    if status == 404:
+        return answer_to(Refused(Code.NOT_FOUND), request)
+    return answer_to(error, request)
+
+
+def _methods(request: Request) -> set[str]:
+    found: set[str] = set()
+    for route in request.app.routes:
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
+            found |= route.methods or set()
+    return found

@@ -1,0 +1,79 @@
+"""Who asks: HTTP Basic with the account's sid and token on every path that is not public."""
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import hmac
+import secrets
+import time
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.api.problems import Refused
+from app.calls.errors import Unavailable
+from app.calls.sid import AccountSid
+from app.rcml.codes import Code
+from app.store.accounts import Accounts
+
+PATIENCE = 1.9  # seconds for the database, so that 503 comes within 2
+_PUBLIC = frozenset({"/healthz", "/readyz", "/docs", "/openapi.json"})
+_REMEMBERED_SECONDS = 10.0  # a token that is taken away works for that long at most
+_REMEMBERED_AT_MOST = 1_024
+_MAX_HEADER = 1_024  # characters
+_CHALLENGE = {"WWW-Authenticate": 'Basic realm="Dial-to-SIP", charset="UTF-8"'}
+
+
+class Authentication:
+    """Puts the account into ``scope["state"]["account"]``; fails closed, for a path is private unless it is listed."""
+
+    def __init__(self, app: ASGIApp, accounts: Accounts) -> None:
+        self._app = app
+        self._accounts = accounts
+        self._known: dict[bytes, tuple[float, AccountSid]] = {}
+        self._secret = secrets.token_bytes(32)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not is_public(scope):
+            scope.setdefault("state", {})["account"] = await self._account(scope)
+        await self._app(scope, receive, send)
+
+    async def _account(self, scope: Scope) -> AccountSid:
+        given = [value for name, value in scope["headers"] if name == b"authorization"]
+        credentials = _basic(given[0]) if len(given) == 1 else None
+        if credentials is None:
+            raise Refused(Code.UNAUTHORIZED, headers=_CHALLENGE)
+        sid, token = credentials
+        # Keyed, so that what an attacker sends does not choose where it is looked for.
+        key = hmac.digest(self._secret, f"{sid}:{token}".encode(), hashlib.sha256)
+        until, account = self._known.get(key, (0.0, AccountSid("")))
+        if until > time.monotonic():
+            return account
+        try:
+            async with asyncio.timeout(PATIENCE):
+                found = await self._accounts.authenticate(sid, token)
+        except TimeoutError as error:
+            raise Unavailable("the database did not answer in time") from error
+        if found is None:
+            raise Refused(Code.UNAUTHORIZED, headers=_CHALLENGE)
+        if len(self._known) >= _REMEMBERED_AT_MOST:
+            self._known.clear()
+        self._known[key] = (time.monotonic() + _REMEMBERED_SECONDS, found.sid)
+        return found.sid
+
+
+def is_public(scope: Scope) -> bool:
+    path = str(scope["path"]).removeprefix(scope.get("root_path", ""))
+    return path in _PUBLIC or path.startswith("/docs/")
+
+
+def _basic(header: bytes) -> tuple[str, str] | None:
+    scheme, _, encoded = header.decode("latin-1").partition(" ")
+    if scheme.lower() != "basic" or len(encoded) > _MAX_HEADER:
+        return None
+    try:
+        decoded = base64.b64decode(encoded.strip(), validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    sid, colon, token = decoded.partition(":")
+    return (sid, token) if colon and sid and token else None

@@ -1,0 +1,127 @@
+"""``/v1/calls``: lists and shows calls, and ends them on demand."""
+
+import re
+from typing import Literal
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.api import bodies, paging
+from app.api.answers import Json
+from app.api.operations import END_CALL, GET_CALL, LIST_CALLS
+from app.api.parameters import Parameters, no_parameters
+from app.api.parts import ApiParts
+from app.api.views import call_view
+from app.calls.call import Call, Direction
+from app.calls.errors import NotFound
+from app.calls.sid import CallSid, is_call_sid
+from app.calls.status import Status
+from app.rcml.codes import Code
+from app.rcml.jsontext import Members
+from app.rcml.report import Place, Report, shown
+from app.store.calls import CallFilters
+
+FILTERS = (
+    "status", "to", "from", "direction", "parentCallSid",
+    "startTime", "startTime<", "startTime>", "endTime", "endTime<", "endTime>",
+)  # fmt: skip
+_SID = re.compile(r"CA[0-9a-f]{32}\Z")
+_ROOT = Place("")
+
+
+def routes(parts: ApiParts) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/v1/calls", **LIST_CALLS)
+    async def list_calls(request: Request) -> Response:
+        parameters = Parameters(request, (*FILTERS, *paging.PARAMETERS))
+        filters, size, after = _filters(parameters), paging.page_size(parameters), paging.after_call(parameters)
+        parameters.done()
+        found = await parts.calls.page(request.state.account, filters, size=size, after=after)
+        page, more = found[:size], len(found) > size
+        legs = await parts.calls.legs([call.sid for call in page if call.parent_sid is None])
+        last = page[-1] if more else None
+        return Json(
+            {
+                "calls": [call_view(call, legs.get(call.sid, ())) for call in page],
+                "nextPageUri": paging.next_page(request, paging.call_token(last.created_at, last.sid))
+                if last
+                else None,
+            }
+        )
+
+    @router.get("/v1/calls/{sid}", **GET_CALL)
+    async def get_call(request: Request) -> Response:
+        call = await find_call(request, parts)
+        no_parameters(request)
+        return Json(await _with_legs(call, parts))
+
+    @router.post("/v1/calls/{sid}", **END_CALL)
+    async def end_call(request: Request) -> Response:
+        no_parameters(request)
+        sid = call_sid(request)
+        wanted = _wanted(await bodies.json_object(request))
+        call = await parts.hang_up(request.state.account, sid, wanted)
+        return Json(await _with_legs(call, parts))
+
+    return router
+
+
+def call_sid(request: Request) -> CallSid:
+    """The sid of the path; raises NotFound for what cannot be one."""
+    sid = request.path_params["sid"]
+    if not is_call_sid(sid):
+        raise NotFound(sid)
+    return CallSid(sid)
+
+
+async def find_call(request: Request, parts: ApiParts) -> Call:
+    """The account's call that the path names; raises NotFound, also for another account's."""
+    call = await parts.calls.get(request.state.account, call_sid(request))
+    if call is None:
+        raise NotFound(request.path_params["sid"])
+    return call
+
+
+async def _with_legs(call: Call, parts: ApiParts) -> dict[str, object]:
+    legs = await parts.calls.legs([call.sid]) if call.parent_sid is None else {}
+    return call_view(call, legs.get(call.sid, ()))
+
+
+def _filters(parameters: Parameters) -> CallFilters:
+    parent = parameters.matching("parentCallSid", _SID, "a call's sid")
+    return CallFilters(
+        status=parameters.word("status", Status),
+        to=parameters.text("to"),
+        from_=parameters.text("from"),
+        direction=parameters.word("direction", Direction),
+        parent_sid=CallSid(parent) if parent else None,
+        start_time=parameters.day("startTime"),
+        start_time_before=parameters.bound("startTime<"),
+        start_time_after=parameters.bound("startTime>"),
+        end_time=parameters.day("endTime"),
+        end_time_before=parameters.bound("endTime<"),
+        end_time_after=parameters.bound("endTime>"),
+    )
+
+
+def _wanted(members: Members) -> Literal["completed", "canceled"]:
+    report = Report()
+    for name in members.repeated:
+        report.add(Code.REPEATED_FIELD, f"`{shown(name)}` is there more than once; give it once", _ROOT.child(name))
+    given = {name: value for name, value in members.items() if value is not None}
+    for name in given:
+        if name in ("rcml", "url", "method"):
+            detail = f"`{name}` is not supported yet; only status is"
+            report.add(Code.NOT_SUPPORTED_YET, detail, _ROOT.child(name))
+        elif name != "status":
+            report.add(Code.UNKNOWN_FIELD, f"`{shown(name)}` does not exist; correct or remove it", _ROOT.child(name))
+    status = given.get("status")
+    wanted: Literal["completed", "canceled"] = "canceled" if status == "canceled" else "completed"
+    if status is None and not {"rcml", "url"} & given.keys():
+        report.add(Code.NOTHING_TO_DO, "`status` is missing; send completed or canceled", _ROOT)
+    elif status is not None and status != wanted:
+        report.add(Code.STATUS_INVALID, "`status` must be completed or canceled", _ROOT.child("status"))
+    report.raise_if_any()
+    return wanted

@@ -1,0 +1,114 @@
+"""Examples for the OpenAPI document that work as they are. Tests send and compare them."""
+
+from typing import Any
+
+RCML = """<Response>
+  <Dial callerId="bob" timeout="30" timeLimit="14400">
+    <Sip statusCallback="https://app.example.com/events"
+         statusCallbackEvent="initiated,ringing,answered,completed">sip:alice@sip.example.com?X-Order=42</Sip>
+  </Dial>
+</Response>
+"""
+DIAL: dict[str, Any] = {
+    "callerId": "bob",
+    "timeout": 30,
+    "timeLimit": 14_400,
+    "sip": [
+        {
+            "uri": "sip:alice@sip.example.com?X-Order=42",
+            "statusCallback": "https://app.example.com/events",
+            "statusCallbackEvent": ["initiated", "ringing", "answered", "completed"],
+        }
+    ],
+}
+SHORTEST: dict[str, Any] = {"sip": "sip:alice@sip.example.com"}
+
+SID = "CA0f9a3c5e7b1d4f6082a4c6e8f0b2d4f6"
+LEG_SID = "CA1b2d4f60820f9a3c5e7b1d4fa4c6e8f0"
+ACCOUNT_SID = "AC5e7b1d4f6082a4c60f9a3ce8f0b2d4f6"
+
+_NEW_CALL: dict[str, Any] = {
+    "sid": LEG_SID,
+    "accountSid": ACCOUNT_SID,
+    "parentCallSid": SID,
+    "direction": "outbound-dial",
+    "from": "sip:bob@192.0.2.1",
+    "to": "sip:alice@sip.example.com",
+    "status": "queued",
+    "createdAt": "2026-01-31T12:00:00.000000Z",
+    "startTime": None,
+    "ringTime": None,
+    "answerTime": None,
+    "endTime": None,
+    "duration": 0,
+    "ringDuration": 0,
+    "sipCallId": None,
+    "sipResponseCode": None,
+    "sipResponseReason": None,
+    "reason": None,
+    "dialCallStatus": None,
+    "dialCallSid": None,
+    "dialCallDuration": None,
+    "recordings": [],
+    "legs": [],
+    "rcml": None,
+    "idempotencyKey": None,
+    "metadata": {},
+    "uri": f"/v1/calls/{LEG_SID}",
+}
+PLACED: dict[str, Any] = _NEW_CALL | {
+    "sid": SID,
+    "parentCallSid": None,
+    "direction": "outbound-api",
+    "legs": [_NEW_CALL],
+    "rcml": '<Response><Dial callerId="bob"><Sip statusCallback="https://app.example.com/events">'
+    "sip:alice@sip.example.com?X-Order=42</Sip></Dial></Response>",
+    "uri": f"/v1/calls/{SID}",
+}
+EVENT: dict[str, Any] = {
+    "id": 1,
+    "callSid": LEG_SID,
+    "event": "initiated",
+    "at": "2026-01-31T12:00:00.012345Z",
+    "detail": {},
+}
+DELIVERY: dict[str, Any] = {
+    "id": 7,
+    "messageId": "msg_5e7b1d4f6082a4c60f9a3ce8f0b2d4f6",
+    "accountSid": ACCOUNT_SID,
+    "callSid": LEG_SID,
+    "sequence": 0,
+    "state": "delivered",
+    "method": "POST",
+    "url": "https://app.example.com/events",
+    "body": "CallSid=" + LEG_SID,
+    "createdAt": "2026-01-31T12:00:00.012345Z",
+    "nextAt": None,
+    "finishedAt": "2026-01-31T12:00:00.098765Z",
+    "expiresAt": "2026-02-01T12:00:00.012345Z",
+    "attempts": [
+        {
+            "number": 1,
+            "at": "2026-01-31T12:00:00.020000Z",
+            "status": 200,
+            "latencyMs": 78,
+            "error": None,
+            "answer": "",
+        }
+    ],
+}
+PROBLEM: dict[str, Any] = {
+    "type": "/docs/errors#out-of-range",
+    "title": "Unprocessable Entity",
+    "status": 422,
+    "detail": "`timeout` of <Dial> must be from 1 to 600",
+    "instance": "/v1/dials",
+    "errors": [
+        {
+            "code": "out-of-range",
+            "detail": "`timeout` of <Dial> must be from 1 to 600",
+            "line": 2,
+            "column": 25,
+        }
+    ],
+}

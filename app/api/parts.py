@@ -1,0 +1,37 @@
+"""What the web application is made of: the use cases and reads that wiring hands to it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.calls.address import AddressPolicy
+from app.calls.sid import AccountSid
+from app.dialing.hangup import HangUp
+from app.dialing.place import Place
+from app.runtime.settings import Settings
+from app.store.accounts import Accounts
+from app.store.calls import CallReads
+from app.store.database import Database
+from app.store.deliveries import Deliveries
+from app.store.queue import DialQueue
+
+# Seconds until the account may ask again, or None: it may now. Called once per dial request.
+RateLimit = Callable[[AccountSid], int | None]
+
+
+def no_limit(_: AccountSid) -> None:
+    """The default: contract, section 5."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiParts:
+    settings: Settings
+    database: Database
+    place: Place
+    hang_up: HangUp
+    calls: CallReads
+    queue: DialQueue
+    deliveries: Deliveries
+    accounts: Accounts
+    sip_policy: AddressPolicy
+    http_policy: AddressPolicy
+    rate_limit: RateLimit = no_limit

@@ -1,0 +1,231 @@
+"""The shapes of requests and answers for the OpenAPI document. Nothing is parsed or written with them."""
+
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from app.calls.call import Direction
+from app.calls.event import Event
+from app.calls.outcome import Reason
+from app.calls.status import Status
+from app.rcml.codes import Code
+
+CALL_SID = r"^CA[0-9a-f]{32}$"
+ACCOUNT_SID = r"^AC[0-9a-f]{32}$"
+
+CallSid = Annotated[str, Field(pattern=CALL_SID)]
+HttpUrl = Annotated[str, Field(description="absolute http or https URL, or relative to baseUrl", max_length=4000)]
+Method = Annotated[Literal["GET", "POST"], Field(description="in any case")]
+Events = Annotated[
+    list[Event] | str,
+    Field(description="a list, or a string separated by comma or white space; empty means completed"),
+]
+_FORBIDDEN = "No control characters, also not percent-encoded."
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+
+class _Strict(_Shape):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
+
+
+class SipTarget(_Strict):
+    """One `<Sip>`: who is rung, and who is told about it."""
+
+    uri: str = Field(
+        description="SIP URI; fewer than 255 characters without its headers, the headers fewer than 1024. "
+        "Headers after the ? go out in the INVITE. " + _FORBIDDEN,
+        pattern=r"^[sS][iI][pP]:.",
+        max_length=1278,
+        examples=["sip:alice@sip.example.com:5080;transport=tcp?X-Order=42"],
+    )
+    username: str | None = Field(None, description="for digest authentication, with password", max_length=255)
+    password: str | None = Field(None, description="never shown again", max_length=255)
+    status_callback: HttpUrl | None = None
+    status_callback_method: Method | None = Field(None, description="default POST")
+    status_callback_event: Events | None = Field(None, description="default all four")
+
+
+class DialRequest(_Strict):
+    """A dial request in JSON; the names are RCML's own. null is absent."""
+
+    sip: Annotated[list[SipTarget], Field(min_length=1, max_length=10)] | Annotated[str, Field(max_length=1278)] = (
+        Field(description="up to ten targets that ring at once; the first that answers wins. A string is one target.")
+    )
+    caller_id: str | None = Field(
+        None,
+        description='bob, sip:bob@example.com or "Bob" <sip:bob@example.com>; default anonymous. ' + _FORBIDDEN,
+        max_length=509,
+    )
+    timeout: int | None = Field(None, ge=1, le=600, description="seconds of ringing; default 30")
+    time_limit: int | None = Field(None, ge=1, le=86_400, description="seconds of talking; default 14400")
+    base_url: HttpUrl | None = Field(None, description="what relative URLs are resolved against")
+    status_callback: HttpUrl | None = Field(None, description="of the parent call: initiated and completed")
+    status_callback_method: Method | None = None
+    status_callback_event: Events | None = None
+    metadata: dict[str, str] | None = Field(None, description="shown with the call; at most 4 KiB")
+    hangup_on_star: Literal[False] | None = Field(None, description="true is not supported yet")
+    record: Literal[False, "do-not-record"] | None = Field(None, description="other values are not supported yet")
+    answer_on_bridge: Literal[True] | None = Field(None, description="false is not supported yet")
+
+
+class Validated(_Shape):
+    """What a dial request was understood as; passwords are masked."""
+
+    json_: DialRequest | None = Field(alias="json", description="null when JSON cannot say it: several <Dial>")
+    rcml: str
+
+
+class Call(_Shape):
+    """One call: a parent, which a dial request creates, or a leg, one attempt to reach one target."""
+
+    sid: CallSid
+    account_sid: Annotated[str, Field(pattern=ACCOUNT_SID)]
+    parent_call_sid: CallSid | None
+    direction: Direction
+    from_: str = Field(alias="from", description="bare SIP URI")
+    to: str = Field(description="bare SIP URI")
+    status: Status
+    created_at: AwareDatetime
+    start_time: AwareDatetime | None = Field(
+        description="first INVITE; of a parent without caller: its document's start"
+    )
+    ring_time: AwareDatetime | None
+    answer_time: AwareDatetime | None
+    end_time: AwareDatetime | None
+    duration: int = Field(description="seconds from answer to end, 0 when never answered")
+    ring_duration: int = Field(description="seconds from the first ringing to answer or end")
+    sip_call_id: str | None
+    sip_response_code: int | None
+    sip_response_reason: str | None
+    reason: Reason | None
+    dial_call_status: str | None = Field(description="of a parent: how the dial went")
+    dial_call_sid: CallSid | None = Field(description="of a parent: the winner, else the last leg")
+    dial_call_duration: int | None
+    recordings: list[str]
+    legs: list["Call"] = Field(description="of a parent: one per target")
+    rcml: str | None = Field(description="of a parent: its document, passwords masked")
+    idempotency_key: str | None
+    metadata: dict[str, str]
+    uri: str
+
+
+class CallPage(_Shape):
+    """Calls, newest first."""
+
+    calls: list[Call]
+    next_page_uri: str | None = Field(description="null on the last page")
+
+
+class EndCall(_Strict):
+    """How a call is to end."""
+
+    status: Literal["completed", "canceled"] = Field(
+        description="completed hangs up whatever its state; canceled only while nobody is connected"
+    )
+
+
+class CallEvent(_Shape):
+    """Something that happened to a call."""
+
+    id: int = Field(description="grows within one call")
+    call_sid: CallSid
+    event: Event
+    at: AwareDatetime
+    detail: dict[str, object]
+
+
+class CallEvents(_Shape):
+    """In the order in which they happened."""
+
+    events: list[CallEvent]
+
+
+class Attempt(_Shape):
+    """One HTTP try of a delivery."""
+
+    number: int
+    at: AwareDatetime
+    status: int | None = Field(description="null when there was no answer")
+    latency_ms: int
+    error: str | None
+    answer: str = Field(description="the first KiB")
+
+
+class Delivery(_Shape):
+    """One event owed to one callback."""
+
+    id: int
+    message_id: str = Field(description="the header webhook-id, the same in every attempt")
+    account_sid: Annotated[str, Field(pattern=ACCOUNT_SID)]
+    call_sid: CallSid
+    sequence: int = Field(description="SequenceNumber of the callback")
+    state: Literal["owed", "delivered", "dead"]
+    method: Literal["GET", "POST"]
+    url: str = Field(description="user information masked")
+    body: str | None
+    created_at: AwareDatetime
+    next_at: AwareDatetime | None = Field(description="of an owed one: when it is tried next")
+    finished_at: AwareDatetime | None
+    expires_at: AwareDatetime
+    attempts: list[Attempt]
+
+
+class Deliveries(_Shape):
+    """Of one call, in sequence."""
+
+    deliveries: list[Delivery]
+
+
+class DeliveryPage(_Shape):
+    """Newest first."""
+
+    deliveries: list[Delivery]
+    next_page_uri: str | None
+
+
+class ReplayFilter(_Strict):
+    """Which deliveries to send again; everything that is left out narrows nothing."""
+
+    state: Literal["owed", "delivered", "dead"] | None = Field(None, description="default dead")
+    call_sid: CallSid | None = None
+    created_after: AwareDatetime | None = None
+    created_before: AwareDatetime | None = None
+
+
+class Replayed(_Shape):
+    """How many deliveries are owed again."""
+
+    replayed: int
+
+
+class Health(_Shape):
+    """Whether the process lives, or is ready."""
+
+    status: Literal["ok", "ready", "not ready"]
+    workers: int | None = Field(None, description="alive and accepting")
+    reasons: list[str] | None = Field(None, description="why it is not ready")
+
+
+class ProblemItem(_Shape):
+    """One thing wrong with a request."""
+
+    code: Code
+    detail: str
+    pointer: str | None = Field(None, description="RFC 6901, in a JSON body")
+    line: int | None = Field(None, description="from 1, in the text as sent")
+    column: int | None = None
+
+
+class Problem(_Shape):
+    """RFC 9457: everything that is wrong, not only the first."""
+
+    type: str = Field(description="leads to the explanation of the code")
+    title: str
+    status: int
+    detail: str
+    instance: str
+    errors: list[ProblemItem]

@@ -1,0 +1,88 @@
+"""Calls, events and deliveries as customers see them: the fields of contract section 2 and no other."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from app.api.answers import time_text
+from app.calls.call import Call
+from app.store.calls import StoredEvent
+from app.store.deliveries import AttemptView, DeliveryView
+
+View = dict[str, Any]
+
+
+def call_view(call: Call, legs: Sequence[Call] = ()) -> View:
+    """One call; `legs` are a parent's, with the same fields."""
+    return {
+        "sid": call.sid,
+        "accountSid": call.account_sid,
+        "parentCallSid": call.parent_sid,
+        "direction": call.direction,
+        "from": call.from_uri,
+        "to": call.to_uri,
+        "status": call.status,
+        "createdAt": time_text(call.created_at),
+        "startTime": time_text(call.start_time),
+        "ringTime": time_text(call.ring_time),
+        "answerTime": time_text(call.answer_time),
+        "endTime": time_text(call.end_time),
+        "duration": call.duration,
+        "ringDuration": call.ring_duration,
+        "sipCallId": call.sip_call_id,
+        "sipResponseCode": call.sip_response_code,
+        "sipResponseReason": call.sip_response_reason,
+        "reason": call.reason,
+        "dialCallStatus": call.dial_call_status,
+        "dialCallSid": call.dial_call_sid,
+        "dialCallDuration": call.dial_call_duration,
+        "recordings": [],
+        "legs": [call_view(leg) for leg in legs],
+        "rcml": call.rcml,
+        "idempotencyKey": call.idempotency_key,
+        "metadata": dict(call.metadata or {}),
+        "uri": call_uri(call.sid),
+    }
+
+
+def call_uri(sid: str) -> str:
+    return f"/v1/calls/{sid}"
+
+
+def event_view(sid: str, stored: StoredEvent) -> View:
+    return {
+        "id": stored.seq,
+        "callSid": sid,
+        "event": stored.event,
+        "at": time_text(stored.at),
+        "detail": dict(stored.detail or {}),
+    }
+
+
+def delivery_view(delivery: DeliveryView) -> View:
+    return {
+        "id": delivery.id,
+        "messageId": delivery.message_id,
+        "accountSid": delivery.account_sid,
+        "callSid": delivery.call_sid,
+        "sequence": delivery.sequence,
+        "state": delivery.state,
+        "method": delivery.method,
+        "url": delivery.url,
+        "body": delivery.body,
+        "createdAt": time_text(delivery.created_at),
+        "nextAt": time_text(delivery.next_at),
+        "finishedAt": time_text(delivery.finished_at),
+        "expiresAt": time_text(delivery.expires_at),
+        "attempts": [_attempt_view(attempt) for attempt in delivery.attempts],
+    }
+
+
+def _attempt_view(attempt: AttemptView) -> View:
+    return {
+        "number": attempt.number,
+        "at": time_text(attempt.at),
+        "status": attempt.status,
+        "latencyMs": attempt.latency_ms,
+        "error": attempt.error,
+        "answer": attempt.answer,
+    }
