@@ -47,9 +47,9 @@ class Answering(asyncio.Protocol):
         self.transport.write(b"HTTP/1.1 204 No Content\r\n\r\n")  # type: ignore[attr-defined]  # a TCP transport
 
 
-def receive(pipe: Connection) -> None:
+def receive(pipe: Connection, host: str = "127.0.0.1") -> None:
     async def serve() -> None:
-        server = await asyncio.get_running_loop().create_server(Answering, "127.0.0.1", 0)
+        server = await asyncio.get_running_loop().create_server(Answering, host, 0)
         pipe.send(server.sockets[0].getsockname()[1])
         await server.serve_forever()
 

@@ -33,8 +33,7 @@ class Transport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Raises httpx.TransportError, its text short and free of credentials."""
         origin = origin_of(request.url)
-        body = await whole(request.stream)
-        data = _serialize(request, body)
+        data = _serialize(request)
         try:
             async with asyncio.timeout(self._limits.total):
                 answer = await self._exchange(origin, data)
@@ -101,15 +100,6 @@ class Transport(httpx.AsyncBaseTransport):
         return connection
 
 
-async def whole(stream: httpx.SyncByteStream | httpx.AsyncByteStream) -> bytes:
-    """A body's bytes. httpx's own way through its decoders cost as much as writing to the socket, measured."""
-    if isinstance(stream, httpx.ByteStream):
-        return b"".join(stream)
-    if isinstance(stream, httpx.AsyncByteStream):
-        return b"".join([part async for part in stream])
-    raise httpx.LocalProtocolError("a body that can only be read blocking is not sent")
-
-
 def default_tls() -> ssl.SSLContext:
     """The system's certificate authorities; httpx's own list where the system has none (slim containers)."""
     paths = ssl.get_default_verify_paths()
@@ -131,12 +121,12 @@ def origin_of(url: httpx.URL) -> Origin:
     return Origin(url.scheme, host, port)
 
 
-def _serialize(request: httpx.Request, body: bytes) -> bytes:
-    if "transfer-encoding" in request.headers:
+def _serialize(request: httpx.Request) -> bytes:
+    if not isinstance(request.stream, httpx.ByteStream):
         raise httpx.LocalProtocolError("a body of unknown length is not sent")
     lines = [b"%s %s HTTP/1.1" % (request.method.encode("ascii"), request.url.raw_path)]
     lines += [b"%s: %s" % header for header in request.headers.raw]
     head = b"\r\n".join(lines)
     if head.count(b"\n") != len(lines) - 1 or head.count(b"\r") != len(lines) - 1:
         raise httpx.LocalProtocolError("a header or the URL has a line break in it")
-    return head + b"\r\n\r\n" + body
+    return b"".join((head, b"\r\n\r\n", *request.stream))

@@ -312,6 +312,14 @@ async def test_a_line_break_in_a_header_is_not_sent(transport: Transport) -> Non
         assert there.connections == 0
 
 
+async def test_a_body_of_unknown_length_is_not_sent(transport: Transport) -> None:
+    async def parts() -> AsyncIterator[bytes]:
+        yield b"a"
+
+    with pytest.raises(httpx.LocalProtocolError):
+        await transport.handle_async_request(httpx.Request("POST", "http://127.0.0.1:9/", content=parts()))
+
+
 def test_the_default_context_checks_certificates() -> None:
     context = default_tls()
     assert context.check_hostname
