@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import ssl
 import time
-from collections import Counter as Tally
 from collections.abc import Sequence
 
 from app.calls.address import AddressPolicy
@@ -16,6 +15,7 @@ from app.webhooks import report
 from app.webhooks.attempt import Attempt, Tried
 from app.webhooks.backoff import Backoff
 from app.webhooks.circuits import Circuits
+from app.webhooks.flight import Flight
 from app.webhooks.guard import Guard
 from app.webhooks.keyring import Keyring
 from app.webhooks.ledger import Ledger
@@ -25,7 +25,8 @@ from app.webhooks.transport import Transport
 _log = log.get(__name__)
 
 CHANNEL = "webhook"
-SLOTS = 256
+SLOTS = 256  # attempts that work
+MOST = 1024  # attempts that work or wait for a slow receiver
 PER_DESTINATION = 8
 
 _POLL = 1.0  # seconds: what a lost notification costs at most
@@ -45,13 +46,13 @@ class Dispatcher:
         policy: AddressPolicy,
         retries: Sequence[float],
         slots: int = SLOTS,
+        most: int = MOST,
         per_destination: int = PER_DESTINATION,
         limits: Limits | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._outbox = outbox
         self._database = database
-        self._slots = slots
         self._per_destination = per_destination
         self._limits = limits or Limits()
         self._transport = Transport(Guard(policy), self._limits, tls=tls)
@@ -60,8 +61,7 @@ class Dispatcher:
         self._circuits = Circuits(outbox)
         self._wake = asyncio.Event()
         self._ledger = Ledger(outbox, self._wake.set)
-        self._busy: Tally[int] = Tally()  # attempts in flight per destination
-        self._in_flight: set[asyncio.Task[None]] = set()
+        self._flight = Flight(slots, most)
         self._grace: float | None = None
         self._ended = asyncio.Event()
 
@@ -73,12 +73,13 @@ class Dispatcher:
         ]
         try:
             await self._dispatch()
-            if self._in_flight:
-                await asyncio.wait(self._in_flight, timeout=self._grace)
+            if tasks := self._flight.tasks:
+                await asyncio.wait(tasks, timeout=self._grace)
         finally:
-            for task in [*background, *self._in_flight]:
+            ending = [*background, *self._flight.tasks]
+            for task in ending:
                 task.cancel()
-            await asyncio.gather(*background, *self._in_flight, return_exceptions=True)
+            await asyncio.gather(*ending, return_exceptions=True)
             await self._transport.aclose()
             await self._ledger.drain(_LAST_WRITES)
             self._ended.set()
@@ -113,11 +114,11 @@ class Dispatcher:
 
     async def _claim(self) -> float:
         """Start what is due and fits; seconds until it makes sense to look again (or as soon as woken)."""
-        room = self._slots - len(self._in_flight) - self._ledger.waiting
+        room = self._flight.room() - self._ledger.waiting
         if room <= 0:
             return _POLL  # a result that is written wakes
         asked = time.monotonic()
-        claimed = await self._outbox.claim(room=room, per_destination=self._per_destination, busy=dict(self._busy))
+        claimed = await self._outbox.claim(room=room, per_destination=self._per_destination, busy=self._flight.busy)
         if not claimed:
             due = await self._outbox.next_due()
             return _POLL if due is None else due
@@ -134,10 +135,8 @@ class Dispatcher:
         if not self._circuits.may_send(delivery.destination_id):
             self._ledger.give_back(delivery, until=until)
             return
-        self._busy[delivery.destination_id] += 1
-        report.IN_FLIGHT.inc()
         task = asyncio.create_task(self._try(delivery, until))
-        self._in_flight.add(task)
+        self._flight.add(task, delivery.destination_id)
         task.add_done_callback(lambda done: self._over(delivery, until, done))
 
     async def _try(self, delivery: Delivery, until: float) -> None:
@@ -164,11 +163,7 @@ class Dispatcher:
         report.attempted(tried.result)
 
     def _over(self, delivery: Delivery, until: float, task: asyncio.Task[None]) -> None:
-        self._in_flight.discard(task)
-        report.IN_FLIGHT.dec()
-        self._busy[delivery.destination_id] -= 1
-        if not self._busy[delivery.destination_id]:
-            del self._busy[delivery.destination_id]
+        self._flight.remove(task, delivery.destination_id)
         if task.cancelled():
             self._ledger.give_back(delivery, until=until)
         elif (error := task.exception()) is not None:

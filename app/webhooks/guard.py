@@ -10,7 +10,7 @@ import httpx
 from app.calls.address import AddressPolicy, ip_literal
 from app.webhooks.failures import AddressDenied
 
-_MAX_LOOKUPS = 64
+_MAX_LOOKUPS = 256  # threads, each for as long as a name server takes; they cost address space only
 
 
 class Guard:

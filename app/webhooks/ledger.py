@@ -98,7 +98,7 @@ class Ledger:
         try:
             ours = await self._patiently(partial(self._outbox.finish, results))
         except Exception as error:  # the statement is wrong for one of them: find out which
-            _log.error("webhook.batch_refused", count=len(results), exc_info=error)
+            _log.error("webhook.batch_refused", count=len(results), error=_first_line(error))
             for result in results:
                 await self._finish_alone(result)
             return
@@ -113,7 +113,7 @@ class Ledger:
                 await self._patiently(partial(self._outbox.finish, [version]))
                 return
             except Exception as error:  # one poison row must not keep the others from being written
-                _log.error("webhook.result_refused", delivery=result.delivery.id, exc_info=error)
+                _log.error("webhook.result_refused", delivery=result.delivery.id, error=_first_line(error))
 
     async def _patiently(self, write: Callable[[], Awaitable[T]]) -> T:
         """For ever: results are worth keeping as long as this process lives."""
@@ -130,3 +130,7 @@ class Ledger:
 def _still_held(unstarted: Sequence[tuple[int, float]]) -> list[int]:
     now = time.monotonic()
     return [delivery for delivery, until in unstarted if now < until]
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]

@@ -137,6 +137,35 @@ async def test_a_destination_that_hangs_slows_nobody_else(owing: Owing, dispatch
         assert len(bad.requests) == 8  # its limit, whatever it is owed
 
 
+async def test_more_hanging_destinations_than_slots_stop_nobody(
+    owing: Owing, dispatching: Start, records: Records
+) -> None:
+    async with receiver() as good, receiver(host="0.0.0.0") as bad, dispatching(slots=8, per_destination=2):
+        bad.otherwise = kit.hang()
+        for n in range(10):
+            await owing.calls(f"http://127.0.0.{n + 1}:{bad.port}/", count=2)
+        await bad.wait_for(20)
+        await owing.calls(good.url, count=5)
+        await good.wait_for(5)
+
+
+async def test_what_the_database_refuses_of_one_result_holds_up_no_other(
+    owing: Owing, dispatching: Start, records: Records
+) -> None:
+    with psycopg.connect(records.url, autocommit=True) as connection:
+        connection.execute(
+            """CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                   IF NEW.answer = 'poison' THEN RAISE EXCEPTION 'refused'; END IF; RETURN NEW; END $$;
+               CREATE TRIGGER refuse BEFORE INSERT ON webhook_attempt FOR EACH ROW EXECUTE FUNCTION refuse()"""
+        )
+    async with receiver(kit.status(200), kit.status(200, b"poison")) as there:
+        await owing.calls(there.url, count=5)
+        async with dispatching():
+            await records.until(*EMPTY)
+    assert len(there.requests) == 5
+    assert await records.rows("SELECT state FROM webhook_delivery") == [("delivered",)] * 5
+
+
 async def test_five_failures_open_the_breaker_and_the_rest_burns_no_attempt(
     owing: Owing, dispatching: Start, records: Records
 ) -> None:
