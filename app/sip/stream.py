@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from typing import cast
 
 from app.sip.framer import Framer
 from app.sip.message import MalformedMessage
@@ -70,9 +71,7 @@ class Connection(asyncio.Protocol):
     # -- asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if not isinstance(transport, asyncio.Transport):
-            raise TypeError("a stream transport is needed")
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
         self.local = transport.get_extra_info("sockname")[:2]
         if self.accepted:
             host, port = transport.get_extra_info("peername")[:2]

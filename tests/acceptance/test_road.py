@@ -65,7 +65,7 @@ async def test_callbacks_are_signed_as_twilio_and_standard_webhooks_sign(custome
     webhook = Webhook((customer.service.data_dir / "webhook-secret").read_text().strip())
     for one in seen:
         assert validator.validate(app.url + one.target, one.form, one.headers["x-twilio-signature"])
-        webhook.verify(one.body, one.headers)
+        webhook.verify(one.body, one.headers, json_parse=False)
     assert len({one.headers["webhook-id"] for one in seen}) == 4
 
 
