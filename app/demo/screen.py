@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from rich.box import ASCII, ROUNDED
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.spinner import Spinner
 from rich.table import Table
@@ -54,7 +55,6 @@ class _LiveScreen:
         self._console = console
         self._story = story
         self._marks = _Marks(console)
-        self._over = False
         self._spinner = Spinner(self._marks.spinner, style="cyan")
         self._live = Live(console=console, get_renderable=self._picture, refresh_per_second=12, transient=False)
 
@@ -64,7 +64,6 @@ class _LiveScreen:
         return self
 
     def __exit__(self, *ended: object) -> None:
-        self._over = True
         self._live.refresh()
         self._live.__exit__(None, None, None)
 
@@ -92,11 +91,10 @@ class _LiveScreen:
 
     def _steps(self) -> RenderableType:
         steps = Table.grid(padding=(0, 1))
-        *done, now = self._story.steps or [""]
-        for text in done if not self._over else self._story.steps:
+        for text in self._story.steps:
             steps.add_row(Text(f" {self._marks.good}", style="green"), Text(text))
-        if not self._over:
-            steps.add_row(Group(self._spinner), Text(now))
+        if self._story.doing:
+            steps.add_row(Padding(self._spinner, (0, 0, 0, 1)), Text(self._story.doing))
         return steps
 
     def _sip(self, width: int) -> Panel:
@@ -112,8 +110,8 @@ class _LiveScreen:
 
     def _events(self, width: int, height: int) -> Panel:
         rows = _columns(header=True)
-        for name in ("", "event", "CallStatus", "#", "answer", "sig"):
-            rows.add_column(name, no_wrap=True, header_style="dim")
+        for name, least in (("", 5), ("event", 9), ("CallStatus", 11), ("#", 1), ("answer", 6), ("sig", 3)):
+            rows.add_column(name, no_wrap=True, header_style="dim", min_width=least)
         for arrival in self._story.arrivals:
             signature = self._marks.good if arrival.problem is None else self._marks.bad
             rows.add_row(

@@ -72,7 +72,7 @@ async def _demo(console: Console, directory: Path, callee_answers: int, receiver
             await receiver.stop()
             await product.stop()
             product.remove_data()
-            story.steps[-1] = f"stopped everything after {time.monotonic() - began:.1f} s"
+            story.done(f"stopped everything after {time.monotonic() - began:.1f} s")
     _conclude(screen, product, failure)
     return 0 if failure is None else 1
 
@@ -82,16 +82,15 @@ async def _call(story: Story, product: Product, callee: str, receiver: str) -> N
     story.step("starting the product: PostgreSQL, API, worker, webhooks")
     began = time.monotonic()
     api = await product.start()
-    story.steps[-1] = f"started in {time.monotonic() - began:.1f} s, {product.url}, SIP port {product.ports.sip}"
+    story.done(f"started in {time.monotonic() - began:.1f} s: {product.url}, SIP port {product.ports.sip}")
     rcml = (
         f'<Response><Dial timeout="10" timeLimit="30"><Sip statusCallback="{receiver}">{callee}</Sip></Dial></Response>'
     )
     story.step("POST /v1/dials")
     answer = await _place(story, api, rcml)
-    story.steps[-1] = f"POST /v1/dials: {answer.status}, call {answer.body['sid']}"
-    story.step("the call runs")
+    story.done(f"POST /v1/dials: {answer.status}, call {answer.body['sid']}")
+    story.step("calling")
     await _watch(story, api, str(answer.body["sid"]))
-    story.steps.pop()
 
 
 async def _place(story: Story, api: Api, rcml: str) -> Answer:

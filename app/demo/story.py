@@ -50,7 +50,8 @@ class Story:
     """Grows while the demo runs; `told` is called with each line that is new."""
 
     told: Callable[[str | SipSeen | Arrival], None] = lambda _: None
-    steps: list[str] = field(default_factory=list)
+    doing: str = ""
+    steps: list[str] = field(default_factory=list)  # what was done, and how it went
     sip: list[SipSeen] = field(default_factory=list)
     arrivals: list[Arrival] = field(default_factory=list)
     rtp_received: int = 0  # packets, by the callee
@@ -73,6 +74,11 @@ class Story:
         return 0.0 if self._since is None else time.monotonic() - self._since
 
     def step(self, text: str) -> None:
+        """What is being done now; `done` says how it went."""
+        self.doing = text
+
+    def done(self, text: str) -> None:
+        self.doing = ""
         self.steps.append(text)
         self.told(text)
 
