@@ -72,7 +72,7 @@ class SipCall(VoIPCall):
     async def prepare(self) -> DialogFacts | Outcome:
         outcome = await self._search.prepare()
         if outcome is not None:
-            self._end(outcome)
+            self.on_nobody(outcome)
             return outcome
         return self.facts()
 
@@ -198,11 +198,11 @@ class SipCall(VoIPCall):
         )
         if usage is not None:
             facts["to"] = usage.dialog.to_value
-            facts["cseq"] = usage.dialog.local_cseq
             facts["routes"] = list(usage.dialog.route_set)
             facts["remote_target"] = usage.dialog.remote_target
             if usage.dialog.confirmed:
                 facts["state"] = "confirmed"
+                facts["cseq"] = usage.dialog.local_cseq
                 facts["transport"] = usage.hop.transport
                 facts["destination"] = [usage.hop.host, usage.hop.port]
         return facts

@@ -17,23 +17,28 @@ SDP = "application/sdp"
 CAPABILITIES: tuple[build.Header, ...] = (("Allow", ALLOW), ("Supported", SUPPORTED), ("User-Agent", USER_AGENT))
 
 
-@dataclass(frozen=True, slots=True)
 class Here:
     """How we are seen from one hop: sent-by of the Via, and the Contact."""
 
-    transport: str
-    host: str
-    port: int
-    user: str | None
+    __slots__ = ("_via", "contact", "host", "port", "transport", "user")
+
+    def __init__(self, transport: str, host: str, port: int, user: str | None) -> None:
+        self.transport = transport
+        self.host = host
+        self.port = port
+        self.user = user
+        where = hostport(host, port)
+        self._via = f"SIP/2.0/{transport.upper()} {where};rport;branch="
+        userinfo = f"{user}@" if user else ""
+        parameter = "" if transport == "udp" else f";transport={transport}"
+        self.contact = f"<sip:{userinfo}{where}{parameter}>"
 
     def via(self, branch: str) -> str:
-        return f"SIP/2.0/{self.transport.upper()} {hostport(self.host, self.port)};rport;branch={branch}"
+        return self._via + branch
 
-    @property
-    def contact(self) -> str:
-        user = f"{self.user}@" if self.user else ""
-        transport = "" if self.transport == "udp" else f";transport={self.transport}"
-        return f"<sip:{user}{hostport(self.host, self.port)}{transport}>"
+    def over(self, transport: str) -> "Here":
+        """The same, seen over another transport."""
+        return self if transport == self.transport else Here(transport, self.host, self.port, self.user)
 
 
 @dataclass(frozen=True, slots=True)

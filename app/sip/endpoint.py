@@ -87,6 +87,11 @@ class Endpoint:
         self._udp.close()
         await self.tcp.close()
 
+    @property
+    def transactions(self) -> int:
+        """How many are alive."""
+        return len(self._clients) + len(self._servers)
+
     # -- where we are
 
     def address_towards(self, host: str) -> tuple[str, int]:

@@ -61,6 +61,7 @@ class Invitation:
         self._account = account
         self._request = request
         self._user = user
+        self._message: SipMessage | None = None
         self._exchange: ClientExchange | None = None
         self._provisional = False
         self._final = False
@@ -70,9 +71,16 @@ class Invitation:
         self._confirmed: set[str] = set()
 
     @property
+    def size(self) -> int:
+        """Bytes of the INVITE."""
+        return len(self._request.data)
+
+    @property
     def message(self) -> SipMessage:
         """The INVITE as it was sent."""
-        return SipMessage.decode(self._request.data) if self._exchange is None else self._exchange.request
+        if self._message is None:
+            self._message = SipMessage.decode(self._request.data)
+        return self._message
 
     def send(self) -> None:
         request = self._request

@@ -92,7 +92,7 @@ class SipPhone(VoIPPhone):
             server=target.host,
             port=target.port or 5060,
             credentials=(order.username, order.password or "") if order.username else None,
-            host=self.local[0],
+            host=self._advertised or self.local[0],
             sip_port=self.local[1],
         )
         call = SipCall(self, self._engine, admission=self._admission, media=self._media, order=order, account=account)

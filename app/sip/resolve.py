@@ -13,6 +13,7 @@ from app.sip.transport import Hop
 _LOOKUP_TIMEOUT = 5.0  # seconds for one name
 _LOOKUPS_AT_ONCE = 16  # threads: a resolver that hangs must not hang the others' lookups
 _TRANSPORTS = ("udp", "tcp")
+_MOST_LITERALS = 1_000
 
 Places = list[Hop] | Outcome
 
@@ -25,12 +26,21 @@ class Resolver:
         self._reaches = reaches
         self._pool = ThreadPoolExecutor(_LOOKUPS_AT_ONCE, thread_name_prefix="dns")
         self._running: dict[str, asyncio.Future[list[str]]] = {}
+        self._literals: dict[str, Places] = {}  # the same few peers, again and again
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def literal(self, uri: str) -> Places | None:
         """Where `uri` leads if its host is an address; None when it is a name and `hops` must be awaited."""
+        known = self._literals.get(uri)
+        if known is None and (known := self._read_literal(uri)) is not None:
+            if len(self._literals) >= _MOST_LITERALS:
+                self._literals.clear()
+            self._literals[uri] = known
+        return known
+
+    def _read_literal(self, uri: str) -> Places | None:
         try:
             target = Target.parse(uri)
         except HeaderError as error:

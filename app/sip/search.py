@@ -52,7 +52,7 @@ class Search:
         self._seeker = seeker
         self._target = order.target
         self._user = order.caller.uri.user
-        self._call_id = account.gen_call_id()
+        self.call_id = account.gen_call_id()
         self._from = compose.from_value(order.caller, account.local_tag)
         self._to = compose.to_value(order.target)
         self._extra: list[Header] = [
@@ -65,8 +65,6 @@ class Search:
         self._chain = Chain()
         self._cseq = 0
         self._stopped = False
-        self._sent = False
-        self.call_id = self._call_id
         self.invitation: Invitation | None = None  # the newest
 
     async def prepare(self) -> Outcome | None:
@@ -80,7 +78,6 @@ class Search:
     def send(self) -> None:
         """Let the prepared INVITE leave."""
         if self.invitation is not None and not self._stopped:
-            self._sent = True
             self.invitation.send()
 
     def stop(self) -> None:
@@ -138,23 +135,23 @@ class Search:
     def _go(self, hop: Hop, otherwise: Outcome) -> None:
         """Ask there now; a long INVITE tries TCP first, which takes a moment."""
         try:
-            request = self._write(hop)
+            invitation = self._write(hop)
         except (TransportError, UnsafeText) as error:
             self._seeker.on_nobody(replace(otherwise, detail=str(error)))
             return
-        if self._is_too_long(request):
-            loop.spawn(self._go_over_tcp(hop, request), name="sip.long_invite")
+        if self._is_too_long(invitation):
+            loop.spawn(self._go_over_tcp(invitation), name="sip.long_invite")
         else:
-            self._leave(request)
+            self._leave(invitation)
 
-    async def _go_over_tcp(self, hop: Hop, request: Request) -> None:
-        self._leave(await self._over_tcp_if_it_stands(hop, request))
+    async def _go_over_tcp(self, invitation: Invitation) -> None:
+        self._leave(await self._over_tcp_if_it_stands(invitation))
 
-    def _leave(self, request: Request) -> None:
+    def _leave(self, invitation: Invitation) -> None:
         if self._stopped:
             self._seeker.on_finished()
             return
-        self._adopt(request)
+        self.invitation = invitation
         self._seeker.on_moving()
         self.send()
 
@@ -194,39 +191,35 @@ class Search:
         """Write the INVITE for the first address that a packet of ours can leave for."""
         while (hop := self._itinerary.next_hop()) is not None:
             try:
-                request = self._write(hop)
+                invitation = self._write(hop)
             except (TransportError, UnsafeText) as error:
                 outcome = because(UNREACHABLE, str(error))
                 continue
-            if self._is_too_long(request):
-                request = await self._over_tcp_if_it_stands(hop, request)
-            self._adopt(request)
+            if self._is_too_long(invitation):
+                invitation = await self._over_tcp_if_it_stands(invitation)
+            self.invitation = invitation
             return None
         return outcome
 
-    def _is_too_long(self, request: Request) -> bool:
+    def _is_too_long(self, invitation: Invitation) -> bool:
         """RFC 3261 §18.1.1, unless the customer wrote which transport to use."""
         return (
-            request.hop.transport == "udp"
-            and len(request.data) > _LONGEST_OVER_UDP
+            invitation.hop.transport == "udp"
+            and invitation.size > _LONGEST_OVER_UDP
             and self._target.param("transport") is None
         )
 
-    async def _over_tcp_if_it_stands(self, hop: Hop, request: Request) -> Request:
-        tcp = hop._replace(transport="tcp")
+    async def _over_tcp_if_it_stands(self, invitation: Invitation) -> Invitation:
+        tcp = invitation.hop._replace(transport="tcp")
         if await self._engine.endpoint.tcp.stands(tcp, _TCP_PATIENCE):
             return self._write(tcp)
-        return request
-
-    def _adopt(self, request: Request) -> None:
-        here = self._here(request.hop)
-        self.invitation = Invitation(self._engine, self._account, request, here, self)
+        return invitation
 
     def _here(self, hop: Hop) -> Here:
         host, port = self._engine.endpoint.address_towards(hop.host)
         return Here(hop.transport, host, port, self._user)
 
-    def _write(self, hop: Hop) -> Request:
+    def _write(self, hop: Hop) -> Invitation:
         """The INVITE for `hop`, with the next CSeq number; raises TransportError and UnsafeText."""
         here = self._here(hop)
         branch = self._account.gen_branch()
@@ -236,7 +229,7 @@ class Search:
             ("Via", here.via(branch)),
             ("From", self._from),
             ("To", self._to),
-            ("Call-ID", self._call_id),
+            ("Call-ID", self.call_id),
             ("CSeq", f"{self._cseq} INVITE"),
             ("Contact", here.contact),
             *self._account.authorization("INVITE", uri),
@@ -244,4 +237,5 @@ class Search:
         ]
         body = self._seeker.offer(here)
         data = compose.request("INVITE", uri, headers, body=body, content_type=compose.SDP)
-        return Request("INVITE", branch, hop, data)
+        request = Request("INVITE", branch, hop, data)
+        return Invitation(self._engine, self._account, request, here, self)

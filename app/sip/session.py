@@ -36,7 +36,9 @@ class Session:
         """A re-INVITE or UPDATE moved, held or resumed the peer's media."""
         before = self.remote
         self.agree(remote, address)
-        if before is not None and before.payloads != remote.payloads:
+        if before is None:
+            return  # the INVITE's own answer starts media
+        if before.payloads != remote.payloads:
             self.client()
         else:
             self.media.update(address, remote.port, send=not remote.held, receive=_sends(remote))

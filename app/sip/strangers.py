@@ -14,6 +14,8 @@ from app.sip.transport import Hop
 
 _log = log.get(__name__)
 
+_CSEQ_LEAP = 100  # past a PRACK or refresh that was sent after the facts were stored; gaps are legal (§12.2.2)
+
 
 class Strangers:
     def __init__(self, endpoint: Endpoint, clock: Clock) -> None:
@@ -121,7 +123,7 @@ class _Stranger:
         facts = self._facts
         branch = f"z9hG4bK{secrets.token_hex(12)}"
         path = routing(target, routes)
-        cseq = facts["cseq"] + (1 if is_transaction else 0)
+        cseq = facts["cseq"] + (_CSEQ_LEAP if is_transaction else 0)
         headers = [
             ("Via", f"{_sent_by(self._via)};rport;branch={branch}"),
             *(("Route", route) for route in path.routes),

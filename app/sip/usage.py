@@ -4,7 +4,6 @@ Finds their next hop, answers challenges and repeats ACKs. Knows no media and no
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from app.calls.outcome import UNREACHABLE, Outcome, because
 from app.runtime import log, loop
@@ -98,7 +97,7 @@ class DialogUsage:
     def _headers(self, method: str, cseq: int, branch: str, routing: Routing) -> list[Header]:
         dialog = self.dialog
         return [
-            ("Via", replace(self.here, transport=self.hop.transport).via(branch)),
+            ("Via", self.here.over(self.hop.transport).via(branch)),
             *(("Route", route) for route in routing.routes),
             ("From", dialog.from_value),
             ("To", dialog.to_value),
@@ -118,7 +117,15 @@ class DialogUsage:
             self.problem, self.hop = places, self._fallback
             _log.warning("sip.next_hop_refused", call_id=self.dialog.call_id, detail=places.detail)
         else:
-            self.problem, self.hop = None, places[0]
+            self.problem, self.hop = None, self._on_known_flow(places[0], next_hop or "")
+
+    def _on_known_flow(self, hop: Hop, uri: str) -> Hop:
+        """A Contact at the very address that answered over TCP means that connection, though it forgets to say so.
+
+        By the letter (RFC 3263 §4.1) it is UDP; phones that write a bare Contact over TCP listen on TCP alone.
+        """
+        same_place = hop._replace(transport=self._fallback.transport) == self._fallback
+        return self._fallback if same_place and ";transport=" not in uri.lower() else hop
 
     async def _resolve(self, next_hop: str, then: Callable[[], None]) -> None:
         self._take(await self.engine.resolver.hops(next_hop), next_hop)
