@@ -50,10 +50,14 @@ class Framer:
 
     def _measure(self) -> int | None:
         """Length of the message at the buffer's start, None while its head is not complete."""
+        first = self._buffer.find(b"\r\n")
+        if first > 0 and b"SIP/" not in self._buffer[:first].upper():
+            raise MalformedMessage("the first line is not SIP's")
         end = self._buffer.find(b"\r\n\r\n", self._searched)
         if end < 0:
             self._searched = max(0, len(self._buffer) - 3)
-            self._refuse_what_is_not_sip()
+            if len(self._buffer) > MAX_MESSAGE:
+                raise MalformedMessage(f"a head longer than {MAX_MESSAGE} octets")
             return None
         lengths = {value.strip() for value in _LENGTH.findall(bytes(self._buffer[:end]))}
         if len(lengths) != 1:
@@ -62,7 +66,3 @@ class Framer:
         if not length.isdigit() or len(length) > 6 or end + 4 + int(length) > MAX_MESSAGE:
             raise MalformedMessage(f"Content-Length is not a number that fits into {MAX_MESSAGE} octets")
         return end + 4 + int(length)
-
-    def _refuse_what_is_not_sip(self) -> None:
-        if len(self._buffer) > MAX_MESSAGE:
-            raise MalformedMessage(f"a head longer than {MAX_MESSAGE} octets")
