@@ -9,7 +9,7 @@ from standardwebhooks import Webhook
 from twilio.request_validator import RequestValidator
 
 from app.store.database import Database
-from app.store.outbox import Breaker, Outbox
+from app.store.outbox import LEASE, Breaker, Outbox
 from app.store.seal import Sealer
 from app.webhooks.limits import Limits
 from tests.integration.webhooks.conftest import Owing, Records, Start
@@ -259,3 +259,13 @@ async def test_two_dispatchers_send_everything_once(owing: Owing, dispatching: S
         await there.wait_for(200)
         await records.until(*EMPTY)
     assert len({seen.headers["webhook-id"] for seen in there.requests}) == len(there.requests) == 200
+
+
+async def test_a_claim_whose_lease_could_end_first_is_not_sent(
+    owing: Owing, dispatching: Start, records: Records
+) -> None:
+    async with receiver() as there, dispatching(limits=Limits(total=LEASE)):
+        await owing.calls(there.url)
+        await records.until("SELECT attempt FROM webhook_outbox WHERE lease_until IS NOT NULL", [1])
+        with pytest.raises(TimeoutError):
+            await there.wait_for(1, timeout=0.3)

@@ -123,6 +123,26 @@ async def test_connections_that_the_receiver_closed_are_forgotten(transport: Tra
         assert [seen.connection for seen in there.requests] == [1, 2]
 
 
+async def test_connections_that_nobody_needs_are_closed_after_a_while() -> None:
+    async with receiver() as there, Transport(Guard(LOOPBACK), Limits(idle=0.1)) as transport:
+        await transport.handle_async_request(post(there.url))
+        assert there.open_connections == 1
+        async with asyncio.timeout(5):
+            while there.open_connections:
+                await asyncio.sleep(0.01)
+
+
+async def test_all_origins_together_keep_a_bounded_number_of_connections() -> None:
+    async with receiver(host="0.0.0.0") as there, Transport(Guard(LOOPBACK), Limits(kept=3)) as transport:
+        for n in range(6):
+            await transport.handle_async_request(post(f"http://127.0.0.{n + 1}:{there.port}/"))
+        async with asyncio.timeout(5):
+            while there.open_connections > 3:
+                await asyncio.sleep(0.01)
+        await transport.handle_async_request(post(f"http://127.0.0.6:{there.port}/"))
+        assert there.connections == 6
+
+
 async def test_a_new_connection_that_dies_is_not_tried_again(transport: Transport) -> None:
     async with receiver(kit.reset()) as there:
         with pytest.raises(httpx.ReadError, match=r"^connection (closed|reset) before an answer$"):
