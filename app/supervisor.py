@@ -9,18 +9,15 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from app.calls.errors import DialError
 from app.runtime import log
 from app.runtime.settings import Settings
 from app.runtime.supervised import READY_FD
-from app.store import migrate
-from app.store.accounts import Accounts, FirstAccount
-from app.store.database import Database
 from app.store.embedded import EmbeddedPostgres
-from app.store.seal import Sealer, new_key
 
 _LOOPBACK = "127.0.0.0/8,::1/128"
 _READY_WITHIN = 60.0  # seconds
@@ -70,8 +67,7 @@ class House:
     """What had to be there before any role could start."""
 
     environment: Mapping[str, str]
-    account: FirstAccount
-    account_file: Path
+    account_file: Path  # "sid:token", for its owner only
 
 
 def run_all(settings: Settings) -> int:
@@ -79,10 +75,10 @@ def run_all(settings: Settings) -> int:
     log.configure(settings.log_level, settings.log_format, "all")
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     embedded = None if settings.database_url.get_secret_value() else EmbeddedPostgres(settings.data_dir)
-    url = embedded.start() if embedded else settings.database_url.get_secret_value()
     try:
+        url = embedded.start() if embedded else settings.database_url.get_secret_value()
         return asyncio.run(_run(settings, url, is_embedded=embedded is not None))
-    except StartFailed as error:
+    except (StartFailed, DialError) as error:
         _log.error("all.start_failed", error=str(error))
         return 1
     finally:
@@ -91,10 +87,10 @@ def run_all(settings: Settings) -> int:
 
 
 async def _run(settings: Settings, url: str, *, is_embedded: bool) -> int:
-    await asyncio.to_thread(migrate.upgrade, url)
-    house = await _set_up(settings, url, is_embedded=is_embedded)
+    house = _furnish(settings, url, is_embedded=is_embedded)
     supervisor = Supervisor([RoleProcess(*role) for role in _roles(settings, house.environment)])
-    if await supervisor.start():
+    # The roles load their code, which takes longer, while the schema is seen to; they wait for it.
+    if await supervisor.start(beside=_set_up_database(settings, house)):
         sys.stdout.write(_welcome(settings, house))
         sys.stdout.flush()
         await supervisor.watch()
@@ -111,12 +107,12 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
 
-    async def start(self) -> bool:
+    async def start(self, *, beside: Awaitable[None]) -> bool:
         """Every role at once; False when a signal came first. Raises StartFailed and leaves none behind."""
         try:
             async with asyncio.timeout(_READY_WITHIN):
-                await asyncio.gather(*(role.start() for role in self._roles))
-        except (StartFailed, TimeoutError) as error:
+                await asyncio.gather(beside, *(role.start() for role in self._roles))
+        except (StartFailed, DialError, TimeoutError) as error:
             self._kill()
             await asyncio.gather(*(role.wait() for role in self._roles))
             raise StartFailed(str(error) or f"the roles were not ready within {_READY_WITHIN:.0f} s") from error
@@ -169,31 +165,37 @@ class Supervisor:
             role.send(signal.SIGKILL)
 
 
-async def _set_up(settings: Settings, url: str, *, is_embedded: bool) -> House:
-    """The key that seals secrets, the first account and its file, and what every role's environment gets."""
-    key = settings.secret_key.get_secret_value() or _kept(settings.data_dir / "secret.key", new_key())
-    database = Database(url, pool_size=1, name="dial all")
-    try:
-        account = await _first_account(settings, Accounts(database, Sealer(key)))
-    finally:
-        await database.close()
+def _furnish(settings: Settings, url: str, *, is_embedded: bool) -> House:
+    """The key that seals secrets, and what every role's environment gets."""
+    key = settings.secret_key.get_secret_value() or _kept(settings.data_dir / "secret.key", secrets.token_urlsafe(32))
     environment = {"DIAL_DATABASE_URL": url, "DIAL_SECRET_KEY": key}
     if is_embedded:
         environment |= {name: _LOOPBACK for name in ("DIAL_HTTP_ALLOW", "DIAL_SIP_ALLOW") if name not in os.environ}
-    return House(environment, account, settings.data_dir / "account")
+    return House(environment, settings.data_dir / "account")
 
 
-async def _first_account(settings: Settings, accounts: Accounts) -> FirstAccount:
-    path = settings.data_dir / "account"
+async def _set_up_database(settings: Settings, house: House) -> None:
+    """The migrations, then the first account and the files from which its owner reads it."""
+    from app.store import migrate
+    from app.store.accounts import Accounts
+    from app.store.database import Database
+    from app.store.seal import Sealer
+
+    url = house.environment["DIAL_DATABASE_URL"]
+    await asyncio.to_thread(migrate.upgrade, url)
+    path = house.account_file
     sid, _, token = path.read_text().strip().partition(":") if path.exists() else ("", "", "")
-    account = await accounts.ensure_first(
-        settings.account_sid or sid or None,
-        settings.auth_token.get_secret_value() or token or None,
-        settings.webhook_secret.get_secret_value() or None,
-    )
+    database = Database(url, pool_size=1, name="dial all")
+    try:
+        account = await Accounts(database, Sealer(house.environment["DIAL_SECRET_KEY"])).ensure_first(
+            settings.account_sid or sid or None,
+            settings.auth_token.get_secret_value() or token or None,
+            settings.webhook_secret.get_secret_value() or None,
+        )
+    finally:
+        await database.close()
     _write_private(path, f"{account.sid}:{account.token}\n")
-    _write_private(settings.data_dir / "webhook-secret", f"{account.secret}\n")
-    return account
+    _write_private(path.with_name("webhook-secret"), f"{account.secret}\n")
 
 
 def _roles(settings: Settings, shared: Mapping[str, str]) -> list[tuple[str, Mapping[str, str]]]:
@@ -215,13 +217,14 @@ def _roles(settings: Settings, shared: Mapping[str, str]) -> list[tuple[str, Map
 
 
 def _welcome(settings: Settings, house: House) -> str:
+    account = house.account_file.read_text().partition(":")[0]
     url = f"http://{settings.http_host}:{settings.http_port}"
     rcml = '<Response><Dial timeLimit="5"><Sip>sip:alice@127.0.0.1:5090</Sip></Dial></Response>'
     return f"""
 Dial-to-SIP is ready.
 
   Swagger UI   {url}/docs
-  Account      {house.account.sid}, its token in {house.account_file}
+  Account      {account}, its token in {house.account_file}
   Webhooks     signed with the secret in {house.account_file.with_name("webhook-secret")}
   SIP          {settings.sip_host}:{settings.sip_port}, UDP and TCP
 

@@ -1,14 +1,16 @@
 """The composition root: settings in, one running role out. The only place where the parts meet."""
 
 import asyncio
+import itertools
 import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from app.calls.address import AddressPolicy
+from app.calls.errors import Unavailable
 from app.calls.uri import SipUri
 from app.dialing.place import LocalHost
 from app.runtime import log, loop
@@ -19,6 +21,7 @@ from app.store import migrate
 from app.store.database import Database
 from app.store.seal import Sealer
 
+_TRIES_UNTOLD = 40  # looks at the schema, 50 ms apart, before a role says that it waits
 _WILDCARDS = ("0.0.0.0", "::", "")
 _ELSEWHERE = {
     socket.AF_INET: "192.0.2.1",
@@ -227,13 +230,14 @@ def _route_to(host: str) -> str:
 
 
 async def _schema(database: Database) -> None:
-    """Wait until the database is there and its schema is this version's."""
-    told = False
-    while not await migrate.ready(database):
-        if not told:
-            _log.warning("role.waits", why="the database is away or its schema is not this version's; see `migrate`")
-            told = True
-        await asyncio.sleep(1)
+    """Wait until the database is there and its schema is this version's: the supervisor may be at it right now."""
+    for tries in itertools.count():
+        with suppress(Unavailable):
+            if await migrate.ready(database):
+                return
+        if tries == _TRIES_UNTOLD:
+            _log.warning("role.waits", why="the database is away or its schema is not this version's: see `migrate`")
+        await asyncio.sleep(0.05 if tries < _TRIES_UNTOLD else 1)
 
 
 async def _until_stopped(loops: list[asyncio.Task[Any]]) -> int:

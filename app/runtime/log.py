@@ -36,6 +36,8 @@ def configure(level: str, style: str, role: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    for chatty in ("alembic", "uvicorn.error"):  # what they say at info, our own lines say better
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     structlog.contextvars.bind_contextvars(role=role)
 
 

@@ -36,6 +36,11 @@ class Connection(asyncio.Protocol):
         self.standing = asyncio.get_running_loop().create_future()
         self.standing.add_done_callback(lambda future: future.exception())  # nobody need look
 
+    @property
+    def stands(self) -> bool:
+        """Whether it has been made; what is written before waits."""
+        return self._transport is not None
+
     def write(self, data: bytes) -> None:
         if self._transport is None:
             self._pending.append(data)
@@ -78,7 +83,7 @@ class Connection(asyncio.Protocol):
             self.remote = Hop("tcp", host, port)
             self._owner.remember(self)
         for data in self._pending:
-            transport.write(data)
+            self._transport.write(data)
         self._pending.clear()
         self.standing.set_result(None)
         self._touch()
@@ -153,7 +158,7 @@ class TcpTransport:
         task.add_done_callback(self._connecting.discard)
         return made
 
-    async def stands(self, hop: Hop, seconds: float) -> bool:
+    async def can_connect(self, hop: Hop, seconds: float) -> bool:
         """Whether a connection there stands within `seconds`."""
         with suppress(TransportError, TimeoutError):
             await asyncio.wait_for(asyncio.shield(self.connection(hop).standing), seconds)
