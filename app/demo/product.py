@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import json
 import os
 import secrets
 import shutil
@@ -20,7 +21,7 @@ from app.store.embedded import EmbeddedPostgres
 _START_WITHIN = 60.0  # seconds
 _STOP_WITHIN = 20.0  # seconds
 _LOOK_EVERY = 0.05  # seconds
-_TAIL_LINES = 12
+_TAIL_LINES = 8
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
@@ -81,10 +82,10 @@ class Product:
             shutil.rmtree(self._data, ignore_errors=True)
 
     def last_lines(self) -> list[str]:
-        """The end of its log; warnings and errors only, if there are any."""
+        """The end of its log for people; warnings and errors only, if there are any."""
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
         telling = [line for line in lines if '"level": "error"' in line or '"level": "warning"' in line]
-        return (telling or lines)[-_TAIL_LINES:]
+        return [_readable(line) for line in telling or lines if line.strip()][-_TAIL_LINES:]
 
     async def _is_ready(self) -> bool:
         if not (self._data / "account").exists():
@@ -108,11 +109,22 @@ class Product:
             "DIAL_SIP_PORT": str(self.ports.sip),
             "DIAL_RTP_PORTS": self.ports.rtp,
             "DIAL_WEBHOOK_SECRET": self.webhook_secret,
-            "DIAL_WEBHOOK_RETRIES": "0.5,1",  # a receiver that refuses is soon found out
+            "DIAL_WEBHOOK_RETRIES": "0.5",  # a receiver that refuses is soon found out
             "DIAL_DRAIN_SECONDS": "0",
             "DIAL_LOG_FORMAT": "json",
             "PYTHONUNBUFFERED": "1",
         }
+
+
+def _readable(line: str) -> str:
+    """A JSON log line as ``04:05:06 worker call.finished status=busy``; any other line as it is."""
+    try:
+        said = json.loads(line)
+        head = f"{said.pop('timestamp')[11:19]} {said.pop('role')} {said.pop('event')}"
+    except (ValueError, AttributeError, KeyError, TypeError):
+        return line
+    said.pop("level", None)
+    return " ".join([head, *(f"{name}={value}" for name, value in said.items() if value is not None)])
 
 
 def _end_with(owner: int) -> Callable[[], None] | None:

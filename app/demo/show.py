@@ -15,9 +15,9 @@ from app.demo.callee import Callee
 from app.demo.ports import NoPorts, choose
 from app.demo.product import NotStarted, Product
 from app.demo.receiver import Receiver
-from app.demo.screen import Screen, screen_for
+from app.demo.screen import screen_for
 from app.demo.story import Story
-from app.demo.verdict import EVENTS, FINAL, what_failed
+from app.demo.verdict import FINAL, what_failed
 from app.runtime import loop
 
 _CALL_WITHIN = 15.0  # seconds from the request to the end of the call
@@ -67,13 +67,18 @@ async def _demo(console: Console, directory: Path, callee_answers: int, receiver
         except (Broken, NotStarted) as error:
             failure = str(error)
         finally:
+            last = product.last_lines()
             story.step("stopping")
             callee.stop()
             await receiver.stop()
             await product.stop()
             product.remove_data()
             story.done(f"stopped everything after {time.monotonic() - began:.1f} s")
-    _conclude(screen, product, failure)
+    if failure is None:
+        screen.conclude(None, ["Next: ./run starts it to stay; then see /docs at the address that it prints."])
+    else:
+        ending = ["It ended with:", *(f"  {line}" for line in last)] if last else []
+        screen.conclude(failure, [f"The product's log is {product.log}", *ending])
     return 0 if failure is None else 1
 
 
@@ -120,7 +125,8 @@ async def _watch(story: Story, api: Api, sid: str) -> None:
         listed = await _shown(api, f"/v1/calls/{leg['sid']}/deliveries")
         story.deliveries = tuple(listed.get("deliveries", ()))
         states = [delivery.get("state") for delivery in story.deliveries]
-        if "dead" in states or states == ["delivered"] * len(EVENTS):
+        # The last one was stored together with the end of the call; a dead one will not be delivered any more.
+        if "owed" not in states or "dead" in states:
             break
         await asyncio.sleep(_LOOK_EVERY)
 
@@ -130,15 +136,6 @@ async def _shown(api: Api, path: str) -> dict[str, Any]:
     if answer.status != 200 or not isinstance(answer.body, dict):
         raise Broken(f"GET {path} was answered {answer.status}: {answer.problem}")
     return answer.body
-
-
-def _conclude(screen: Screen, product: Product, failure: str | None) -> None:
-    if failure is None:
-        screen.conclude(None, ["Next: ./run starts it to stay; then see /docs at the address that it prints."])
-        return
-    last = product.last_lines()
-    ending = ["It ends with:", *(f"  {line}" for line in last)] if last else []
-    screen.conclude(failure, [f"The product's log is {product.log}", *ending])
 
 
 def _obey_sigterm() -> None:

@@ -87,13 +87,14 @@ def test_a_demo_that_is_interrupted_stops_what_it_started(number: signal.Signals
         stdout=subprocess.PIPE,
         text=True,
     )
-    with process, process.stdout or pytest.fail("no output"):
-        for line in process.stdout or ():
+    with process:
+        assert process.stdout is not None
+        for line in process.stdout:
             if "180 Ringing" in line:
                 break
         process.send_signal(number)
-        assert "stopped" in (process.stdout.read() if process.stdout else "")
-        assert process.wait(60) == 130
+        assert "stopped" in process.stdout.read()
+    assert process.returncode == 130
     assert list(tmp_path.iterdir()) == []
     end = time.monotonic() + 10
     while processes_that_name(tmp_path):
