@@ -22,10 +22,10 @@ from app.rcml.codes import Code
 def create_app(parts: ApiParts) -> FastAPI:
     """Ready to be served. ``app.state.streams.stopping`` ends the event streams."""
     app = _application(parts)
-    # The last one added is the outermost: count, answer problems, authenticate, then watch the body.
-    app.add_middleware(BodyLimits)
+    # The last one added is the outermost: count, watch the body, answer problems, then authenticate.
     app.add_middleware(Authentication, accounts=parts.accounts)
     app.add_middleware(Problems)
+    app.add_middleware(BodyLimits)
     app.add_middleware(Counted)
     return app
 

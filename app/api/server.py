@@ -1,12 +1,14 @@
 """Serves the web application over HTTP with uvicorn until a signal comes, and says when it is ready."""
 
+import asyncio
 import socket
 from collections.abc import Callable
 
 import uvicorn
 from fastapi import FastAPI
 
-_HEADERS_AT_MOST = 16 * 1024  # bytes
+from app.api.connection import Connection
+
 _GRACE = 15  # seconds for requests that run when the signal comes
 
 
@@ -17,24 +19,29 @@ async def serve(app: FastAPI, *, host: str, port: int, root_path: str, ready: Ca
         host=host,
         port=port,
         root_path=root_path,
-        http="httptools",
-        h11_max_incomplete_event_size=_HEADERS_AT_MOST,
+        http=Connection,
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=_GRACE,
     )
-    server = _Server(config, ready)
+    server = _Server(config, ready, app.state.streams.stopping)
     await server.serve()
     return 0 if server.started else 1
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], stopping: asyncio.Event) -> None:
         super().__init__(config)
         self._ready = ready
+        self._stopping = stopping
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._stopping.set()  # an event stream would use up the whole grace
+        await super().shutdown(sockets)
