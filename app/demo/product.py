@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import app
@@ -30,14 +30,18 @@ class NotStarted(Exception):
 
 
 class Product:
-    """`python -m app all` on an empty data directory below `directory`; its output goes to `log`."""
+    """`python -m app all` on an empty data directory below `directory`; its output goes to `log`.
 
-    def __init__(self, directory: Path, ports: Ports) -> None:
+    `settings` are environment variables that replace the demo's own.
+    """
+
+    def __init__(self, directory: Path, ports: Ports, settings: Mapping[str, str] | None = None) -> None:
         self.log = directory / "dial-to-sip.log"
         self.ports = ports
         self.url = f"http://{HOST}:{ports.http}"
         self.webhook_secret = "whsec_" + b64encode(secrets.token_bytes(24)).decode()
         self._data = directory / "data"
+        self._settings = dict(settings or {})
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> Api:
@@ -59,6 +63,16 @@ class Product:
                 raise NotStarted(f"the product was not ready within {_START_WITHIN:.0f} s")
             await asyncio.sleep(_LOOK_EVERY)
         return self._api()
+
+    @property
+    def pid(self) -> int:
+        """The supervisor's; 0 while there is none."""
+        return self._process.pid if self._process is not None else 0
+
+    @property
+    def credentials(self) -> str:
+        """``AC…:token`` of the first account."""
+        return (self._data / "account").read_text().strip()
 
     async def stop(self) -> None:
         """End it in order, else by force; safe to call twice and when it never started."""
@@ -96,7 +110,7 @@ class Product:
             return False
 
     def _api(self) -> Api:
-        return Api(HOST, self.ports.http, credentials=(self._data / "account").read_text().strip())
+        return Api(HOST, self.ports.http, credentials=self.credentials)
 
     def _environment(self) -> dict[str, str]:
         """The caller's, but none of its settings: the demo must work whatever is configured."""
@@ -113,6 +127,7 @@ class Product:
             "DIAL_DRAIN_SECONDS": "0",
             "DIAL_LOG_FORMAT": "json",
             "PYTHONUNBUFFERED": "1",
+            **self._settings,
         }
 
 
