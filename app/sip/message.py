@@ -281,8 +281,8 @@ class SipMessage(SIPMessage):
 
     @lazy
     def headers(self) -> dict[str, Any]:
-        """Typed as pyVoIP types them, through its parse_header; From, To, CSeq, Call-ID, Contact are always there."""
-        return typed.headers(self)
+        """Typed as pyVoIP types them, each by its parse_header when looked up; what it relies on is always there."""
+        return typed.TypedHeaders(self)
 
     @lazy
     def body(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ pyVoIP 1.6.8 splits on fixed strings and raises, or loses parts, on much that is
 one notation that it reads right, and what it cannot express (IPv6, quoted display names, sips:) is put right after it.
 """
 
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from app.sip.digest import parse as parse_challenges
@@ -16,9 +17,48 @@ if TYPE_CHECKING:
     from app.sip.message import SipMessage
 
 _NAMES = {name.lower(): name for name in USUAL}
+_ALWAYS = ("Via", "From", "To", "CSeq", "Call-ID", "Contact", "Content-Length")  # pyVoIP looks these up unasked
 _AUTHENTICATION = ("WWW-Authenticate", "Proxy-Authenticate", "Authorization", "Proxy-Authorization")
-_OWN_WAY = frozenset({"via", "from", "to", "cseq", "content-length"} | {name.lower() for name in _AUTHENTICATION})
 _CODECS = {"PCMU": PayloadType.PCMU, "PCMA": PayloadType.PCMA, EVENTS: PayloadType.EVENT}
+
+
+class TypedHeaders(dict[str, Any]):
+    """pyVoIP's dictionary of typed headers, each made by parse_header when it is first looked up (60 µs for all)."""
+
+    def __init__(self, message: "SipMessage") -> None:
+        super().__init__()
+        self._message = message
+
+    def __missing__(self, name: str) -> Any:
+        """Keys are the usual spelling; raises KeyError for a header that is neither there nor always there."""
+        if name in _READERS:
+            _READERS[name](self._message, name)
+        else:
+            _other(self._message, name)
+        return dict.__getitem__(self, name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self.get(name) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.complete())
+
+    def __len__(self) -> int:
+        return len(self.complete())
+
+    def complete(self) -> dict[str, Any]:
+        """All of it, as a plain dictionary."""
+        for name in _ALWAYS:
+            _ = self[name]
+        for received, _value in self._message.raw_headers:
+            self.get(_NAMES.get(key_of(received), received))
+        return dict(self.items())
 
 
 def status(code: int) -> SIPStatus:
@@ -29,58 +69,39 @@ def status(code: int) -> SIPStatus:
         return SIPStatus(183 if code < 200 else code // 100 * 100)
 
 
-def headers(message: "SipMessage") -> dict[str, Any]:
-    """Keys in their usual spelling, repeated list headers joined; From, To, CSeq, Call-ID, Contact always there."""
-    typed: dict[str, Any] = {"Via": [], "Call-ID": "", "Contact": ""}
-    message.__dict__["headers"] = typed  # where parse_header writes
-    for value in message.all("via"):
-        _via(message, value)
-    for name in ("From", "To"):
-        _address(message, name)
-    number, method = message.cseq
-    message.parse_header("CSeq", f"{number} {method}")
-    message.parse_header("Content-Length", str(len(message.content)))
-    for received, value in message.raw_headers:
-        key = key_of(received)
-        name = _NAMES.get(key, received)
-        if key in _OWN_WAY or typed.get(name):
-            continue
-        joined = ", ".join(part for row in message.rows(key) for part in split_list(row)) if key in LISTS else value
-        message.parse_header(name, joined)
-    for name in _AUTHENTICATION:
-        _credentials(message, name)
-    if isinstance(typed.get("Content-Type"), str):
-        typed["Content-Type"] = typed["Content-Type"].partition(";")[0].strip().lower()
-    return typed
-
-
 def authentication(message: "SipMessage") -> dict[str, str]:
-    """The first challenge or credentials, ``{}`` without; parse_header stores it beside the headers."""
-    message.__dict__.setdefault("authentication", {})
-    _ = message.headers
-    found: dict[str, str] = message.__dict__["authentication"]
-    return found
+    """The first challenge or credentials, ``{}`` without."""
+    for name in _AUTHENTICATION:
+        found: dict[str, str] | None = message.headers.get(name)
+        if found:
+            return found
+    return {}
 
 
 def body(message: "SipMessage") -> dict[str, Any]:
     """What parse_body makes of the usable SDP: one c=, one m=audio, only codecs of ours; empty lists without any."""
-    typed: dict[str, Any] = {}
     try:
         remote = message.sdp()
     except UnusableSdp:
-        message.__dict__["body"] = typed
         return {"c": [], "m": []}
+    typed: dict[str, Any] = {}
+    headers = message.headers
     # pyVoIP reads SDP only under exactly this type and without an encoding; the part was found and is plain by now.
-    message.headers["Content-Type"] = "application/sdp"
-    message.headers.pop("Content-Encoding", None)
-    message.__dict__["body"] = typed
+    message.__dict__.update(body=typed, headers={"Content-Type": "application/sdp"})
     for kind, value in _lines(remote):
         message.parse_body(kind, value)
+    message.__dict__["headers"] = headers
     for codec in remote.codecs:
         # A dynamic number for PCMU makes VoIPCall.answered look up PayloadType("PCMU"), which pyVoIP does not know;
         # a member looked up is itself.
         typed["m"][0]["attributes"][str(codec.payload)]["rtpmap"]["name"] = _CODECS[codec.name]
     return typed
+
+
+def _vias(message: "SipMessage", name: str) -> None:
+    message.headers[name] = []
+    for value in message.all("via"):
+        _via(message, value)
 
 
 def _via(message: "SipMessage", value: str) -> None:
@@ -117,30 +138,61 @@ def _address(message: "SipMessage", name: str) -> None:
     }
 
 
+def _cseq(message: "SipMessage", name: str) -> None:
+    number, method = message.cseq
+    message.parse_header(name, f"{number} {method}")
+
+
+def _content_length(message: "SipMessage", name: str) -> None:
+    message.parse_header(name, str(len(message.content)))
+
+
+def _content_type(message: "SipMessage", name: str) -> None:
+    if message.content_type is None:
+        raise KeyError(name)
+    message.parse_header(name, message.content_type.partition(";")[0].strip().lower())
+
+
 def _credentials(message: "SipMessage", name: str) -> None:
-    """Through parse_header one parameter at a time: its pattern is quadratic, and stops at a comma in quotes."""
+    """Names through parse_header, values put right after: its pattern is quadratic and stops at a quoted comma."""
     found = [params for row in message.rows(name) for _, params in parse_challenges(row)]
     if not found:
-        return
-    typed = message.headers
-    first_of_all = message.__dict__.get("authentication") or None
-    kept = typed.get("WWW-Authenticate")
-    message.parse_header("WWW-Authenticate", ", ".join(f'{key}="x"' for key in found[0] if key.isidentifier()))
-    typed[name] = typed.pop("WWW-Authenticate") | found[0]
-    if kept is not None and name != "WWW-Authenticate":
-        typed["WWW-Authenticate"] = kept
-    message.authentication = first_of_all or typed[name]
+        raise KeyError(name)
+    headers, own = message.headers, "WWW-Authenticate"
+    kept = dict.get(headers, own)
+    message.parse_header(own, ", ".join(f'{key}="x"' for key in found[0] if key.isidentifier()))
+    typed = headers.pop(own) | found[0]
+    if kept is not None:
+        headers[own] = kept
+    headers[name] = typed
+    message.__dict__.pop("authentication")  # parse_header leaves the newest there; authentication() finds the first
+
+
+def _other(message: "SipMessage", name: str) -> None:
+    key = key_of(name)
+    rows = message.rows(key)
+    if not rows and name not in _ALWAYS:
+        raise KeyError(name)
+    joined = ", ".join(part for row in rows for part in split_list(row)) if key in LISTS else "".join(rows[:1])
+    message.parse_header(name, joined)
+
+
+_READERS: Mapping[str, Callable[["SipMessage", str], None]] = {
+    "Via": _vias,
+    "From": _address,
+    "To": _address,
+    "CSeq": _cseq,
+    "Content-Length": _content_length,
+    "Content-Type": _content_type,
+} | dict.fromkeys(_AUTHENTICATION, _credentials)
 
 
 def _lines(remote: Remote) -> list[tuple[str, str]]:
     family = "IP6" if ":" in remote.address else "IP4"
     number, version = remote.origin or ("0", "0")
     lines = [
-        ("v", "0"),
         ("o", f"- {number} {version} IN {family} {remote.address}"),
-        ("s", "-"),
         ("c", f"IN {family} {remote.address}"),
-        ("t", "0 0"),
         ("m", f"audio {remote.port} RTP/AVP {' '.join(str(codec.payload) for codec in remote.codecs)}"),
     ]
     lines += [("a", f"rtpmap:{codec.payload} {codec.name}/8000") for codec in remote.codecs]

@@ -48,6 +48,10 @@ def test_what_pyvoip_relies_on_is_there_even_in_an_empty_message() -> None:
     headers = message().headers
     assert headers["Via"] == [] and headers["Contact"] == "" and headers["Call-ID"] == ""
     assert headers["To"]["tag"] == headers["From"]["tag"] == ""
+    assert set(headers) == {"Via", "From", "To", "CSeq", "Call-ID", "Contact", "Content-Length"} and len(headers) == 7
+    assert "To" in headers and "X-None" not in headers and headers.get("X-None", 1) == 1
+    with pytest.raises(KeyError):
+        headers["WWW-Authenticate"]
 
 
 @pytest.mark.parametrize("name", ["WWW-Authenticate", "Proxy-Authenticate"])
@@ -56,6 +60,12 @@ def test_challenges_of_either_kind_become_the_authentication(name: str) -> None:
     assert challenged.authentication == {"realm": "a, b", "nonce": "n", "qop": "auth,auth-int"}
     assert challenged.headers[name] == challenged.authentication
     assert message().authentication == {}
+
+
+def test_the_first_of_several_challenges_is_the_authentication() -> None:
+    both = message('Proxy-Authenticate: Digest realm="p"', 'WWW-Authenticate: Digest realm="w"')
+    assert (both.headers["Proxy-Authenticate"], both.headers["WWW-Authenticate"]) == ({"realm": "p"}, {"realm": "w"})
+    assert both.authentication == {"realm": "w"}
 
 
 @pytest.mark.parametrize(
