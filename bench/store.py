@@ -58,34 +58,63 @@ def new_call(account: AccountSid = ACCOUNT, parent: CallSid | None = None) -> Ne
     )
 
 
-def report(name: str, count: int, started: float, cpu: float, latencies: list[float] | None = None) -> None:
-    took = time.monotonic() - started
-    each = (time.process_time() - cpu) / max(1, count) * 1e6
-    line = f"{name:<28} {count / took:>9,.0f}/s   {each:6.0f} us CPU here each"
-    if latencies:
-        latencies.sort()
-        p50, p99 = latencies[len(latencies) // 2], latencies[int(len(latencies) * 0.99)]
-        line += f"   p50 {p50 * 1e3:.1f} ms, p99 {p99 * 1e3:.1f} ms"
-    print(line, flush=True)
+class Meter:
+    """Wall time and the CPU time of this process and of PostgreSQL: on a busy machine only CPU can be compared."""
+
+    server: int | None = None  # process id of the embedded server
+
+    def __init__(self) -> None:
+        self.latencies: list[float] = []
+        self.started = time.monotonic()
+        self._cpu, self._server_cpu = time.process_time(), self._of_server()
+
+    @property
+    def running(self) -> bool:
+        return time.monotonic() - self.started < SECONDS
+
+    def report(self, name: str, count: int) -> None:
+        took = time.monotonic() - self.started
+        here = (time.process_time() - self._cpu) / max(1, count) * 1e6
+        there = (self._of_server() - self._server_cpu) / max(1, count) * 1e6
+        line = f"{name:<28} {count / took:>9,.0f}/s   CPU each: {here:4.0f} us here, {there:4.0f} us PostgreSQL"
+        if self.latencies:
+            self.latencies.sort()
+            p50, p99 = (self.latencies[int(len(self.latencies) * part)] for part in (0.5, 0.99))
+            line += f"   p50 {p50 * 1e3:.1f} ms, p99 {p99 * 1e3:.1f} ms"
+        print(line, flush=True)
+
+    def _of_server(self) -> float:
+        """Seconds of CPU of the server and its children, those that have ended included."""
+        if self.server is None:
+            return float("nan")
+        ticks = 0
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):
+                fields = stat.read_text().rpartition(")")[2].split()
+                if int(fields[1]) == self.server:
+                    ticks += int(fields[11]) + int(fields[12])
+                elif stat.parent.name == str(self.server):
+                    ticks += sum(map(int, fields[11:15]))
+        return ticks / os.sysconf("SC_CLK_TCK")
 
 
 async def placements(database: Database, sealer: Sealer) -> list[CallSid]:
     placing = Placing(database, sealer)
     await placing.start()
-    latencies: list[float] = []
     legs: list[CallSid] = []
-    started, cpu = time.monotonic(), time.process_time()
+    meter = Meter()
 
     async def caller() -> None:
-        while (now := time.monotonic()) - started < SECONDS:
+        while meter.running:
+            now = time.monotonic()
             parent = new_call()
             leg = new_call(parent=parent.sid)
             await placing.place([parent, leg], idempotency=None)
-            latencies.append(time.monotonic() - now)
+            meter.latencies.append(time.monotonic() - now)
             legs.append(leg.sid)
 
     await asyncio.gather(*(caller() for _ in range(CALLERS)))
-    report("placements (parent + leg)", len(latencies), started, cpu, latencies)
+    meter.report("placements (parent + leg)", len(meter.latencies))
     await placing.stop()
     return legs
 
@@ -93,12 +122,11 @@ async def placements(database: Database, sealer: Sealer) -> list[CallSid]:
 async def transitions(database: Database, sealer: Sealer, legs: list[CallSid]) -> None:
     changes = Changes(database, sealer)
     await changes.start()
-    latencies: list[float] = []
     queue = list(legs)
-    started, cpu = time.monotonic(), time.process_time()
+    meter = Meter()
 
     async def caller() -> None:
-        while queue and time.monotonic() - started < SECONDS:
+        while queue and meter.running:
             sid = queue.pop()
             for seq, (status, event) in enumerate(STEPS, 1):
                 begun = time.monotonic()
@@ -106,37 +134,37 @@ async def transitions(database: Database, sealer: Sealer, legs: list[CallSid]) -
                 owed = Owed(new_message_id(), "POST", "http://127.0.0.1:9000/events", BODY, seq - 1)
                 facts = Facts(start_time=at, dialog=DIALOG if seq == 1 else None)
                 await changes.write(Change(sid, 0, seq, at, status, facts, event, None, owed))
-                latencies.append(time.monotonic() - begun)
+                meter.latencies.append(time.monotonic() - begun)
 
     await asyncio.gather(*(caller() for _ in range(CALLERS)))
-    report(f"changes ({CALLERS} callers)", len(latencies), started, cpu, latencies)
+    meter.report(f"changes ({CALLERS} callers)", len(meter.latencies))
     await changes.stop()
 
 
 async def deliveries(database: Database, sealer: Sealer) -> None:
     outbox = Outbox(database, sealer)
     count = 0
-    started, cpu = time.monotonic(), time.process_time()
-    while time.monotonic() - started < SECONDS:
+    meter = Meter()
+    while meter.running:
         claimed = await outbox.claim(room=200, per_destination=200, busy={})
         if not claimed:
             break
         now = datetime.now(UTC)
         count += len(await outbox.finish([Result(d, "delivered", None, 204, 3, None, b"", now) for d in claimed]))
-    report("deliveries claimed + finished", count, started, cpu)
+    meter.report("deliveries claimed + finished", count)
 
 
 async def dials(database: Database, sealer: Sealer) -> None:
     queue = DialQueue(database, sealer)
     worker = await queue.register(role="worker", capacity=1000, sip_host="127.0.0.1", sip_port=5060)
     count = 0
-    started, cpu = time.monotonic(), time.process_time()
-    while time.monotonic() - started < SECONDS:
+    meter = Meter()
+    while meter.running:
         claimed = await queue.claim(worker, limit=100, max_wait=600)
         if not claimed:
             break
         count += len(claimed)
-    report("dials claimed", count, started, cpu)
+    meter.report("dials claimed", count)
 
 
 async def main(url: str) -> int:
@@ -155,6 +183,7 @@ if __name__ == "__main__":
         address = embedded.start() if embedded else sys.argv[1]
         try:
             migrate.upgrade(address)
+            Meter.server = embedded.pid if embedded else None
             loop.run(main(address))
         finally:
             if embedded:

@@ -45,10 +45,18 @@ def is_cut(error: BaseException) -> bool:
 
 
 def unavailable(error: BaseException) -> Unavailable:
-    """What callers are told; the first line only, a statement's parameters never."""
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    """What callers are told: no address, no statement. The log gets `cause_of`."""
+    state = _sqlstate(error.orig if isinstance(error, DBAPIError) else error)
+    return Unavailable("the database is not available" + (f" (SQLSTATE {state})" if state else ""))
+
+
+def cause_of(error: BaseException) -> str:
+    """One line for the log; a statement's parameters are never in it."""
+    cause: BaseException = error.__cause__ or error
+    if isinstance(cause, DBAPIError) and cause.orig is not None:
+        cause = cause.orig
     lines = str(cause).strip().splitlines()
-    return Unavailable(f"the database is not available: {lines[0] if lines else type(cause).__name__}")
+    return f"{type(cause).__name__}: {lines[0]}" if lines else type(cause).__name__
 
 
 def _sqlstate(error: BaseException | None) -> str | None:

@@ -14,6 +14,7 @@ from prometheus_client import Counter, Histogram
 
 from app.calls.errors import Unavailable
 from app.runtime import log
+from app.store.failure import cause_of
 
 _log = log.get(__name__)
 
@@ -55,32 +56,34 @@ class _Entry(Generic[In, Out]):
 
 
 class Group(Generic[In, Out]):
-    """One writer task. Items of one lane are written in the order in which they came, at most one per batch.
+    """One writer task, or two that overlap. Items of one lane are written one at a time, in the order they came in.
 
     A patient group tries for ever and its futures never see Unavailable; an impatient one fails the batch at once and
     drops items whose caller has given up before their turn.
     """
 
-    def __init__(self, name: str, commit: Commit[In, Out], *, patient: bool) -> None:
+    def __init__(self, name: str, commit: Commit[In, Out], *, patient: bool, writers: int = 1) -> None:
         self._name = name
         self._commit = commit
         self._patient = patient
+        self._writers = writers
+        self._writing: set[Hashable] = set()  # lanes of the batches that are being written
         self._queue: deque[_Entry[In, Out]] = deque()
         self._wake = asyncio.Event()
         self._stopping = False
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         self._stopping = False
-        self._task = asyncio.create_task(self._run(), name=f"group {self._name}")
+        names = [f"group {self._name} {nr}" for nr in range(self._writers)]
+        self._tasks = [asyncio.create_task(self._run(), name=name) for name in names]
 
     async def stop(self) -> None:
         """Write what is queued, then end. Cancel it to give up waiting for a database that is away."""
         self._stopping = True
         self._wake.set()
-        task, self._task = self._task, None
-        if task is not None:
-            await task
+        tasks, self._tasks = self._tasks, []
+        await asyncio.gather(*tasks)
 
     def put(self, item: In, lane: Hashable) -> "asyncio.Future[Out]":
         """Queue `item`; the future is done when it is durable, or has its own error."""
@@ -91,20 +94,23 @@ class Group(Generic[In, Out]):
 
     async def _run(self) -> None:
         while True:
-            if not self._queue:
-                if self._stopping:
-                    return
-                self._wake.clear()
-                await self._wake.wait()
-                continue
             if batch := self._take():
                 _BATCH.labels(self._name).observe(len(batch))
+                lanes = {entry.lane for entry in batch}
+                self._writing |= lanes
                 await self._write(batch, again=False)
+                self._writing -= lanes
+                self._wake.set()  # another writer may be waiting for one of these lanes
+            elif self._stopping and not self._queue:
+                return
+            else:
+                self._wake.clear()
+                await self._wake.wait()
 
     def _take(self) -> list[_Entry[In, Out]]:
         batch: list[_Entry[In, Out]] = []
         later: list[_Entry[In, Out]] = []
-        lanes: set[Hashable] = set()
+        lanes = set(self._writing)
         while self._queue and len(batch) < LIMIT and len(later) < _SCAN:
             entry = self._queue.popleft()
             if not self._patient and entry.future.done():
@@ -127,7 +133,7 @@ class Group(Generic[In, Out]):
                 if not self._patient:
                     return _fail(batch, error)
                 if failures == 0:
-                    _log.warning("store.waits", group=self._name, items=len(batch), error=str(error))
+                    _log.warning("store.waits", group=self._name, items=len(batch), error=cause_of(error))
                 _RETRIES.labels(self._name).inc()
                 again = True
                 await asyncio.sleep(_BACKOFF[min(failures, len(_BACKOFF) - 1)])

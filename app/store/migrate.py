@@ -1,15 +1,21 @@
 """Brings a database to the schema of this version; the schema itself is in `migrations`."""
 
-import importlib.util
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.store.database import Database, sync_engine
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 # alembic is imported where it migrates: the roles that only ask whether the schema is right start 0.1 s sooner.
+
+# Beside `app`, installed or in a checkout; a package of that name in the current directory is somebody else's.
+_FOLDER = Path(__file__).parents[2] / "migrations"
 
 LOCK = "SELECT pg_advisory_xact_lock(hashtext('dial-to-sip migrate'))"
 CURRENT = "SELECT version_num FROM alembic_version"
@@ -19,17 +25,13 @@ HAS_VERSION = "SELECT to_regclass('alembic_version') IS NOT NULL"
 def upgrade(url: str) -> None:
     """To the head. Two that start at once wait for each other; all steps are one transaction."""
     from alembic import command
-    from alembic.config import Config
 
-    config = Config()
-    config.set_main_option("script_location", str(_folder()).replace("%", "%%"))
     engine = sync_engine(url)
     try:
         with engine.begin() as connection:
             connection.execute(text("SET LOCAL lock_timeout = '60s'"))
             connection.execute(text(LOCK))
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            command.upgrade(alembic_config(connection), "head")
     finally:
         engine.dispose()
 
@@ -37,7 +39,7 @@ def upgrade(url: str) -> None:
 @cache
 def head() -> str:
     """The revision that this version of the program needs: the newest file's number."""
-    return max(file.name.partition("_")[0] for file in (_folder() / "versions").glob("[0-9]*_*.py"))
+    return max(file.name.partition("_")[0] for file in (_FOLDER / "versions").glob("[0-9]*_*.py"))
 
 
 def current(url: str) -> str | None:
@@ -67,8 +69,11 @@ async def ready(database: Database) -> bool:
     return revision is not None and revision >= head()
 
 
-def _folder() -> Path:
-    spec = importlib.util.find_spec("migrations")  # beside `app`, installed or in a checkout
-    if spec is None or spec.origin is None:
-        raise RuntimeError("the package migrations is not installed")
-    return Path(spec.origin).parent
+def alembic_config(connection: Connection) -> "Config":
+    """What alembic's commands need to work on `connection`."""
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config

@@ -21,7 +21,9 @@ class Sealer:
         """`key` is DIAL_SECRET_KEY: any non-empty string; its strength is its owner's."""
         if not key:
             raise ValueError("DIAL_SECRET_KEY is empty")
-        derived = HKDF(algorithm=SHA256(), length=32, salt=None, info=_PURPOSE).derive(key.encode(errors="surrogatepass"))
+        derived = HKDF(algorithm=SHA256(), length=32, salt=None, info=_PURPOSE).derive(
+            key.encode(errors="surrogatepass")
+        )
         self._fernet = Fernet(base64.urlsafe_b64encode(derived))
 
     def seal(self, text: bytes) -> bytes:

@@ -34,9 +34,7 @@ ORDER BY 1, 2, 3
 def test_alembic_check_finds_nothing_to_do(database_url: str) -> None:
     engine = sync_engine(database_url)
     with engine.begin() as connection:
-        config = migrate._config()
-        config.attributes["connection"] = connection
-        command.check(config)
+        command.check(migrate.alembic_config(connection))
     engine.dispose()
 
 
@@ -55,9 +53,7 @@ def test_the_migrations_go_down_and_up_again(empty_database_url: str) -> None:
     assert migrate.current(empty_database_url) == migrate.head()
     engine = sync_engine(empty_database_url)
     with engine.begin() as connection:
-        config = migrate._config()
-        config.attributes["connection"] = connection
-        command.downgrade(config, "base")
+        command.downgrade(migrate.alembic_config(connection), "base")
         left = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')"
         assert connection.execute(text(left)).scalar() == 1  # alembic_version itself
     engine.dispose()

@@ -31,8 +31,8 @@ class Commits:
         return [item.upper() for item in batch.items]
 
 
-async def started(commits: Commits, *, patient: bool = True) -> Group[str, str]:
-    group: Group[str, str] = Group("test", commits, patient=patient)
+async def started(commits: Commits, *, patient: bool = True, writers: int = 1) -> Group[str, str]:
+    group: Group[str, str] = Group("test", commits, patient=patient, writers=writers)
     await group.start()
     return group
 
@@ -56,6 +56,32 @@ async def test_items_of_one_lane_go_one_per_batch_in_their_order() -> None:
     futures = [group.put(item, item[0]) for item in ("a1", "a2", "b1", "a3", "b2", "c1")]
     await asyncio.gather(*futures)
     assert commits.batches == [["a1", "b1", "c1"], ["a2", "b2"], ["a3"]]
+    await group.stop()
+
+
+async def test_two_writers_overlap_but_never_in_one_lane() -> None:
+    gate = asyncio.Event()
+    commits = Commits(gate)
+    group = await started(commits, writers=2)
+    a1 = group.put("a1", "a")
+    await asyncio.sleep(0)
+    a2, b1 = group.put("a2", "a"), group.put("b1", "b")
+    assert await b1 == "B1"
+    assert not a1.done()
+    gate.set()
+    assert await asyncio.gather(a1, a2) == ["A1", "A2"]
+    assert commits.batches == [["a1"], ["b1"], ["a2"]]
+    await group.stop()
+
+
+async def test_two_writers_keep_the_order_of_every_lane() -> None:
+    commits = Commits()
+    group = await started(commits, writers=2)
+    futures = [group.put(f"{lane}{nr}", lane) for nr in range(50) for lane in "abcdefg"]
+    await asyncio.gather(*futures)
+    written = [item for batch in commits.batches for item in batch]
+    for lane in "abcdefg":
+        assert [item for item in written if item[0] == lane] == [f"{lane}{nr}" for nr in range(50)]
     await group.stop()
 
 
