@@ -2,7 +2,7 @@
 
 from typing import Any, cast
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -46,33 +46,29 @@ def _application(parts: ApiParts) -> FastAPI:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     admission = Admission(parts.queue, parts.settings.max_wait)
     app.state.streams = events.Streams()
-    for router in (
-        dials.routes(parts, admission),
-        calls.routes(parts),
-        events.routes(parts, app.state.streams),
-        deliveries.routes(parts),
-        health.routes(parts, admission),
-        docs.routes(),
-        _document(app),
-    ):
-        app.include_router(router)
+    # Not by include_router: FastAPI then hides the routes in its own, which costs a look-up and their methods.
+    router = app.router
+    dials.add_routes(router, parts, admission)
+    calls.add_routes(router, parts)
+    events.add_routes(router, parts, app.state.streams)
+    deliveries.add_routes(router, parts)
+    health.add_routes(router, parts, admission)
+    docs.add_routes(router)
+    _add_document(app)
     app.add_exception_handler(HTTPException, _not_routed)
     return app
 
 
-def _document(app: FastAPI) -> APIRouter:
-    router = APIRouter(include_in_schema=False)
+def _add_document(app: FastAPI) -> None:
     rendered: dict[str, dict[str, Any]] = {}
 
-    @router.get("/openapi.json")
+    @app.get("/openapi.json", include_in_schema=False)
     async def document(request: Request) -> Response:
         root_path = request.scope.get("root_path", "")
         if root_path not in rendered:
             rendered.clear()
             rendered[root_path] = openapi.document(app, root_path)
         return Json(rendered[root_path])
-
-    return router
 
 
 async def _not_routed(request: Request, error: Exception) -> Response:

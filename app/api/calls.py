@@ -30,9 +30,7 @@ _SID = re.compile(r"CA[0-9a-f]{32}\Z")
 _ROOT = Place("")
 
 
-def routes(parts: ApiParts) -> APIRouter:
-    router = APIRouter()
-
+def add_routes(router: APIRouter, parts: ApiParts) -> None:
     @router.get("/v1/calls", **LIST_CALLS)
     async def list_calls(request: Request) -> Response:
         parameters = Parameters(request, (*FILTERS, *paging.PARAMETERS))
@@ -64,8 +62,6 @@ def routes(parts: ApiParts) -> APIRouter:
         wanted = _wanted(await bodies.json_object(request))
         call = await parts.hang_up(request.state.account, sid, wanted)
         return Json(await _with_legs(call, parts))
-
-    return router
 
 
 def call_sid(request: Request) -> CallSid:

@@ -32,9 +32,7 @@ class DeliveryState(StrEnum):
     DEAD = "dead"
 
 
-def routes(parts: ApiParts) -> APIRouter:
-    router = APIRouter()
-
+def add_routes(router: APIRouter, parts: ApiParts) -> None:
     @router.get("/v1/calls/{sid}/deliveries", **LIST_CALL_DELIVERIES)
     async def list_call_deliveries(request: Request) -> Response:
         call = await find_call(request, parts)
@@ -67,8 +65,6 @@ def routes(parts: ApiParts) -> APIRouter:
         if not _ID.match(number):
             raise NotFound(number)
         return Json(delivery_view(await parts.deliveries.replay(request.state.account, int(number))), 202)
-
-    return router
 
 
 def _filter(members: Members) -> DeliveryFilter:

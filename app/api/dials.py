@@ -25,9 +25,7 @@ _KEY = re.compile(r"[\x20-\x7e]{1,255}\Z")
 _log = log.get(__name__)
 
 
-def routes(parts: ApiParts, admission: Admission) -> APIRouter:
-    router = APIRouter()
-
+def add_routes(router: APIRouter, parts: ApiParts, admission: Admission) -> None:
     @router.post("/v1/dials", **DIAL)
     async def dial(request: Request) -> Response:
         account: AccountSid = request.state.account
@@ -56,8 +54,6 @@ def routes(parts: ApiParts, admission: Admission) -> APIRouter:
         body = await bodies.read(request, *bodies.XML, bodies.JSON)
         asked = bodies.dial_request(body, request, parts)
         return Json({"json": to_json(asked, masked=True), "rcml": to_rcml(asked.document, masked=True)})
-
-    return router
 
 
 def _key(request: Request) -> str | None:

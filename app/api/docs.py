@@ -60,15 +60,14 @@ _STYLE = (
 )
 
 
-def routes() -> APIRouter:
-    router = APIRouter(include_in_schema=False)
+def add_routes(router: APIRouter) -> None:
     folder = _folder()
 
-    @router.get("/docs")
+    @router.get("/docs", include_in_schema=False)
     async def docs(request: Request) -> Response:
         return HTMLResponse(_PAGE, headers=_HEADERS)
 
-    @router.get("/docs/static/{name}")
+    @router.get("/docs/static/{name}", include_in_schema=False)
     async def static(request: Request) -> Response:
         name = request.path_params["name"]
         if name == "start.js":
@@ -77,11 +76,9 @@ def routes() -> APIRouter:
             raise NotFound(name)
         return FileResponse(folder / name, headers=_CACHED, media_type=_FILES[name])
 
-    @router.get("/docs/errors")
+    @router.get("/docs/errors", include_in_schema=False)
     async def errors(request: Request) -> Response:
         return HTMLResponse(_ERRORS, headers=_HEADERS)
-
-    return router
 
 
 def _folder() -> Path:

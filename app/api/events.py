@@ -64,9 +64,7 @@ class Streams:
                 continue
 
 
-def routes(parts: ApiParts, streams: Streams) -> APIRouter:
-    router = APIRouter()
-
+def add_routes(router: APIRouter, parts: ApiParts, streams: Streams) -> None:
     @router.get("/v1/calls/{sid}/events", **LIST_EVENTS)
     async def list_events(request: Request) -> Response:
         call = await find_call(request, parts)
@@ -81,8 +79,6 @@ def routes(parts: ApiParts, streams: Streams) -> APIRouter:
             raise Refused(Code.TOO_MANY_STREAMS, headers={"Retry-After": "5"})
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(streams.follow(call, parts, after), 200, headers, EVENT_STREAM)
-
-    return router
 
 
 async def _events(call: Call, parts: ApiParts) -> list[StoredEvent]:

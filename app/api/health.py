@@ -45,8 +45,7 @@ class Readiness:
         return [] if ready else ["the schema is not that of this version; run the role migrate"]
 
 
-def routes(parts: ApiParts, admission: Admission) -> APIRouter:
-    router = APIRouter()
+def add_routes(router: APIRouter, parts: ApiParts, admission: Admission) -> None:
     readiness = Readiness(parts)
 
     @router.get("/healthz", **HEALTH)
@@ -71,5 +70,3 @@ def routes(parts: ApiParts, admission: Admission) -> APIRouter:
         except Unavailable:  # the counters of this host are there all the same
             return Response(exposition(None, None), media_type=CONTENT_TYPE)
         return Response(exposition(figures, capacity), media_type=CONTENT_TYPE)
-
-    return router

@@ -118,10 +118,13 @@ async def test_a_request_that_was_refused_is_not_remembered_under_its_key(api: A
     assert (await api.client.post("/v1/dials", json=BODY, headers=headers)).status_code == 202
 
 
-@pytest.mark.parametrize("key", ["", "x" * 256, "a\tb", "é"])
-async def test_a_key_that_is_not_printable_is_refused(api: Api, key: str) -> None:
-    answer = await api.client.post("/v1/dials", json=BODY, headers=[(b"Idempotency-Key", key.encode())])
-    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "idempotency-key-invalid")
+BAD_KEYS = ["", "x" * 256, "a\tb", "é"]
+
+
+async def test_a_key_that_is_not_printable_is_refused(api: Api) -> None:
+    for key in BAD_KEYS:
+        answer = await api.client.post("/v1/dials", json=BODY, headers=[(b"Idempotency-Key", key.encode())])
+        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "idempotency-key-invalid")
 
 
 async def test_two_keys_are_refused(api: Api) -> None:
@@ -129,10 +132,13 @@ async def test_two_keys_are_refused(api: Api) -> None:
     assert answer.status_code == 422
 
 
-@pytest.mark.parametrize("kind", ["", "text/plain", "application/x-www-form-urlencoded", "application/jsonx"])
-async def test_another_content_type_is_415(api: Api, kind: str) -> None:
-    answer = await api.client.post("/v1/dials", content=b"{}", headers={"Content-Type": kind} if kind else {})
-    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (415, "media-type-unsupported")
+OTHER_TYPES = ["", "text/plain", "application/x-www-form-urlencoded", "application/jsonx"]
+
+
+async def test_another_content_type_is_415(api: Api) -> None:
+    for kind in OTHER_TYPES:
+        answer = await api.client.post("/v1/dials", content=b"{}", headers={"Content-Type": kind} if kind else {})
+        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (415, "media-type-unsupported")
 
 
 async def test_a_compressed_body_is_415(api: Api) -> None:
@@ -174,23 +180,23 @@ class Queue(DialQueue):
         return self.answer
 
 
-@pytest.mark.parametrize(
-    ("capacity", "status"),
-    [
-        (Capacity(workers=1, free=2, waiting=0, rate=0.0), 202),
-        (Capacity(workers=1, free=0, waiting=0, rate=0.0), 503),
-        (Capacity(workers=1, free=0, waiting=3, rate=1.0), 202),
-        (Capacity(workers=1, free=0, waiting=9, rate=1.0), 503),
-        (Capacity(workers=4, free=0, waiting=49, rate=10.0), 202),
-    ],
-)
-async def test_503_when_what_waits_would_take_longer_than_max_wait(api: Api, capacity: Capacity, status: int) -> None:
-    async with api.with_parts(queue=Queue(capacity)) as client:
-        answer = await client.post("/v1/dials", json=BODY)
-    assert answer.status_code == status
-    if status == 503:
-        assert answer.json()["errors"][0]["code"] == "no-capacity"
-        assert 1 <= int(answer.headers["retry-after"]) <= 30
+LOADS = [
+    (Capacity(workers=1, free=2, waiting=0, rate=0.0), 202),
+    (Capacity(workers=1, free=0, waiting=0, rate=0.0), 503),
+    (Capacity(workers=1, free=0, waiting=3, rate=1.0), 202),
+    (Capacity(workers=1, free=0, waiting=9, rate=1.0), 503),
+    (Capacity(workers=4, free=0, waiting=49, rate=10.0), 202),
+]
+
+
+async def test_503_when_what_waits_would_take_longer_than_max_wait(api: Api) -> None:
+    for capacity, status in LOADS:
+        async with api.with_parts(queue=Queue(capacity)) as client:
+            answer = await client.post("/v1/dials", json=BODY)
+        assert answer.status_code == status
+        if status == 503:
+            assert answer.json()["errors"][0]["code"] == "no-capacity"
+            assert 1 <= int(answer.headers["retry-after"]) <= 30
 
 
 async def test_requests_between_two_looks_at_the_queue_are_counted(api: Api) -> None:
