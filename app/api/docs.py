@@ -1,5 +1,6 @@
 """``/docs``: Swagger UI from the installed package (no CDN), and the page that explains every error code."""
 
+import sys
 from html import escape
 from http import HTTPStatus
 from importlib.util import find_spec
@@ -81,6 +82,26 @@ def add_routes(router: APIRouter) -> None:
         return HTMLResponse(_ERRORS, headers=_HEADERS)
 
 
+def errors_markdown() -> str:
+    """``docs/errors.md``: the same table for readers of the repository."""
+    lines = [
+        "# Error codes",
+        "",
+        "Every answer that is not a success is `application/problem+json` (RFC 9457). `errors` lists every problem",
+        "found, each with a `code` of this page, a `detail` that names the field and the remedy, and its place:",
+        "`pointer` (RFC 6901) in JSON, `line` and `column` in the RCML as it was sent. `type` leads to the same",
+        "table in a running service, `/docs/errors#code`. A code is never renamed; the status is the one that it",
+        "leads to when it is alone.",
+        "",
+        "| code | status | meaning | remedy |",
+        "|---|---|---|---|",
+    ]
+    for code, known in EXPLAINED.items():
+        meaning, remedy = (text.replace("&", "&amp;").replace("<", "&lt;") for text in (known.meaning, known.remedy))
+        lines.append(f'| <a id="{code}"></a>`{code}` | {known.status} | {meaning} | {remedy} |')
+    return "\n".join(lines) + "\n"
+
+
 def _folder() -> Path:
     """Where fastapi-offline keeps Swagger UI; its own routes are not used, so it is not imported."""
     spec = find_spec("fastapi_offline")
@@ -104,3 +125,7 @@ def _error_page() -> str:
 
 
 _ERRORS = _error_page()
+
+
+if __name__ == "__main__":
+    sys.stdout.write(errors_markdown())

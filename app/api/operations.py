@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from starlette.responses import PlainTextResponse
+
 from app.api import examples, schemas
 from app.calls.call import Direction
 from app.calls.status import Status
@@ -309,12 +311,16 @@ READY: Operation = {
 }
 METRICS: Operation = {
     "operation_id": "metrics",
+    "response_class": PlainTextResponse,
     "tags": ["Running it"],
     "summary": "Numbers for Prometheus",
     "description": "Counters of this host's processes, and what the database knows: running calls, waiting dials, "
     "deliveries owed and dead, workers alive.",
     "responses": {
-        200: {"description": "Prometheus text format", "content": {"text/plain": {"schema": {"type": "string"}}}},
+        200: {
+            "description": "Prometheus text format",
+            "content": {"text/plain": {"example": "dial_workers_alive 1.0"}},
+        },
         **_errors(401, 503),
     },
 }
