@@ -13,6 +13,12 @@ def seconds(pids: Iterable[int]) -> float:
     return sum(sum(int(field) for field in _fields(pid)[_UTIME : _CSTIME + 1]) for pid in pids) / _TICK
 
 
+def machine() -> float:
+    """CPU seconds that all of this machine's processes and its kernel have used, guests and idling left out."""
+    user, nice, system, _idle, _wait, interrupts, soft, *_ = Path("/proc/stat").read_text().split()[1:9]
+    return sum(int(ticks) for ticks in (user, nice, system, interrupts, soft)) / _TICK
+
+
 def children(parent: int) -> list[int]:
     pids = [int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdigit()]
     return [pid for pid in pids if int(_fields(pid)[_PARENT]) == parent]

@@ -9,8 +9,8 @@ import subprocess
 import sys
 from typing import Any
 
-from bench import sipp
-from bench.report import show
+from bench import cpu, sipp
+from bench.report import machine, show
 
 _AT_ONCE = 256  # calls in set-up when no rate is given: more than the engine's own admission window
 _SIPP_FLAT_OUT = 100_000.0  # calls/s asked of SIPp: more than it can
@@ -18,6 +18,7 @@ _SIPP_FLAT_OUT = 100_000.0  # calls/s asked of SIPp: more than it can
 
 def ours(calls: int, rate: float) -> dict[str, Any]:
     """SipPhone placing `calls`, as it counted itself and as the callee saw it."""
+    busy = cpu.machine()
     with sipp.callee("-sn", "uas") as peer:
         command = [sys.executable, "-m", "bench.caller", str(peer.port), str(calls), str(rate), str(_AT_ONCE)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
@@ -25,6 +26,7 @@ def ours(calls: int, rate: float) -> dict[str, Any]:
             sys.exit(done.stderr or done.stdout)
         counted = json.loads(done.stdout.splitlines()[-1])
         seen = peer.stop()
+    others = cpu.machine() - busy - counted["lifetime_cpu"] - seen.cpu
     return {
         "calls": calls,
         "calls per second": calls / counted["wall"],
@@ -32,9 +34,10 @@ def ours(calls: int, rate: float) -> dict[str, Any]:
         "why": ", ".join(f"{reason} {count}" for reason, count in counted["failures"].items()) or "-",
         "calls the callee saw whole": min(calls, seen.succeeded),
         "CPU ms per call": counted["cpu"] * 1000 / calls,
-        "INVITE to answer, p50 ms": counted["setup_p50_ms"],
-        "INVITE to answer, p99 ms": counted["setup_p99_ms"],
+        "order to answer, p50 ms": counted["setup_p50_ms"],
+        "order to answer, p99 ms": counted["setup_p99_ms"],
         "callee's retransmissions": seen.retransmissions,
+        "others on this machine, cores": max(0.0, others / seen.wall),
     }
 
 
@@ -70,8 +73,9 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=200, help="calls per second of the paced part")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    on = machine()
     sections = compare(options.calls, options.rate) | compare(options.calls, 0)
-    show("Engine alone", sections, as_json=options.json)
+    show("Engine alone", on, sections, as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -16,23 +16,24 @@ def quantile(values: Sequence[float], part: float) -> float:
 
 
 def machine() -> dict[str, Any]:
+    """Asked before a measurement, so that the load is that of others."""
     memory = int(Path("/proc/meminfo").read_text().split()[1]) // 1024**2
     load = os.getloadavg()[0]
     return {
         "cores": os.cpu_count(),
         "memoryGiB": memory,
         "python": platform.python_version(),
-        "loadAverage": round(load, 2),
+        "loadAverageBefore": round(load, 2),
     }
 
 
-def show(title: str, sections: Mapping[str, Mapping[str, Any]], *, as_json: bool) -> None:
+def show(title: str, on: Mapping[str, Any], sections: Mapping[str, Mapping[str, Any]], *, as_json: bool) -> None:
     """`sections`: a heading → name → value; numbers are rounded here and nowhere else."""
     if as_json:
-        print(json.dumps({"measurement": title, "machine": machine(), **sections}, indent=2))
+        print(json.dumps({"measurement": title, "machine": on, **sections}, indent=2))
         return
-    on = machine()
-    print(f"{title}: {on['cores']} cores, {on['memoryGiB']} GiB, Python {on['python']}, load {on['loadAverage']}")
+    before = f"load average before {on['loadAverageBefore']}"
+    print(f"{title}: {on['cores']} cores, {on['memoryGiB']} GiB, Python {on['python']}, {before}")
     for heading, values in sections.items():
         print(f"\n{heading}")
         for name, value in values.items():

@@ -6,7 +6,6 @@ python -m bench.road [--rate 50] [--seconds 30] [--hold 0] [--workers 1] [--json
 import argparse
 import asyncio
 import json
-import os
 import shutil
 import sys
 import tempfile
@@ -22,7 +21,7 @@ from app.demo.ports import choose
 from app.demo.product import NotStarted, Product
 from app.runtime import loop
 from bench import cpu, sipp
-from bench.report import quantile, show
+from bench.report import machine, quantile, show
 from bench.traffic import Client, Placed, Receiver
 
 _SCENARIO = Path(__file__).with_name("callee.xml")
@@ -52,6 +51,7 @@ class Seen:
     events_at: Mapping[tuple[str, int], float]  # of the sample
     wall: float  # seconds from the first request to the last callback
     cpu: Mapping[str, float]  # role → seconds
+    others: float  # cores that had nothing to do with it
 
 
 async def run(load: Load) -> Seen:
@@ -88,10 +88,11 @@ async def _measure(load: Load, product: Product, callee: sipp.Sipp) -> Seen:
         await client.place_at_rate(body, rate=_WARM_UP[0], seconds=_WARM_UP[1])
         await _until_still(receiver)
         receiver.arrivals.clear()
-        before, began = _cpu(product, callee), time.time()
+        before, busy, began = _cpu(product, callee), cpu.machine(), time.time()
         placed = await client.place_at_rate(body, rate=load.rate, seconds=load.seconds)
         await _until_still(receiver, expected=_CALLBACKS * sum(one.status == 202 for one in placed))
-        after = _cpu(product, callee)
+        after, busy, ended = _cpu(product, callee), cpu.machine() - busy, time.time()
+        spent = {role: after[role] - before[role] for role in after}
         last = max((at for at, _ in receiver.arrivals), default=began)
         sids = [one.body["sid"] for one in placed if one.status == 202]
         legs = await _legs(client, set(sids))
@@ -103,7 +104,8 @@ async def _measure(load: Load, product: Product, callee: sipp.Sipp) -> Seen:
             _invited_at(callee.log_lines()),
             await _events_at(client, [leg["sid"] for leg in legs[:: max(1, len(legs) // _SAMPLE)]]),
             last - began,
-            {role: after[role] - before[role] for role in after},
+            spent,
+            max(0.0, busy - sum(spent.values())) / (ended - began),
         )
     finally:
         client.close()
@@ -204,7 +206,8 @@ def sections(load: Load, seen: Seen) -> dict[str, dict[str, Any]]:
         "CPU": {
             **per_call,
             "ours together, CPU ms per call": ours * 1000 / max(1, len(accepted)),
-            "all of it, cores of " + str(os.cpu_count()): sum(seen.cpu.values()) / max(seen.wall, 0.001),
+            "all of it, cores": sum(seen.cpu.values()) / max(seen.wall, 0.001),
+            "others on this machine, cores": seen.others,
         },
     }
 
@@ -228,8 +231,9 @@ def main() -> None:
         seen.append(await run(load))
         return 0
 
+    on = machine()
     loop.run(measure())
-    show("The whole road", sections(load, seen[0]), as_json=options.json)
+    show("The whole road", on, sections(load, seen[0]), as_json=options.json)
 
 
 if __name__ == "__main__":
