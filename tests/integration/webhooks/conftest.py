@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import ipaddress
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -96,6 +97,9 @@ def dispatching(database: Database, sealer: Sealer) -> Start:
             if not task.done():
                 await dispatcher.stop(0)
             await task
+            # A connect() that was cancelled leaves psycopg's socket open until it is collected, and a server process
+            # that waits 60 s for a login: until then, PostgreSQL drops no database.
+            gc.collect()
 
     return start
 
