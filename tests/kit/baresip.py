@@ -1,9 +1,13 @@
 """baresip as a callee that answers by itself and plays a tone; stopped by its pid."""
 
+import math
 import os
 import shutil
+import struct
 import subprocess
 import tempfile
+import threading
+import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +18,7 @@ import pytest
 from tests.kit.service import free_port
 
 HOW_TO_GET_IT = "baresip is missing: apt-get install baresip-core"
-_MODULES = ("g711", "account", "ausine", "aubridge", "menu", "ctrl_tcp")
+_MODULES = ("g711", "account", "aufile", "aubridge", "menu")
 
 
 @dataclass(slots=True)
@@ -36,8 +40,8 @@ def baresip(*, answer: bool = True) -> Iterator[Baresip]:
             pytest.fail(HOW_TO_GET_IT)
         pytest.skip(HOW_TO_GET_IT)
     with tempfile.TemporaryDirectory() as folder:
-        port, control = free_port(), free_port()
-        _configure(Path(folder), port, control, answer=answer)
+        port = free_port()
+        _configure(Path(folder), port, answer=answer)
         process = subprocess.Popen(
             [program, "-f", folder],
             stdin=subprocess.DEVNULL,
@@ -50,20 +54,23 @@ def baresip(*, answer: bool = True) -> Iterator[Baresip]:
             for line in process.stdout:
                 if "is ready" in line:
                     break
+            threading.Thread(target=process.stdout.read, daemon=True).start()  # it must never wait for its reader
             yield Baresip(process, port)
         finally:
             process.kill()
             process.wait()
-            process.stdout.close() if process.stdout else None
 
 
-def _configure(folder: Path, port: int, control: int, *, answer: bool) -> None:
+def _configure(folder: Path, port: int, *, answer: bool) -> None:
     modules = "\n".join(f"module {name}.so" for name in _MODULES)
     (folder / "config").write_text(
-        f"sip_listen 127.0.0.1:{port}\nctrl_tcp_listen 127.0.0.1:{control}\n"
-        f"audio_source ausine,440\naudio_player aubridge,nil\naudio_alert aubridge,nil\n"
+        f"sip_listen 127.0.0.1:{port}\nnet_interface lo\n"
+        f"audio_source aufile,{folder}/tone.wav\naudio_player aubridge,nil\naudio_alert aubridge,alert\n"
         f"module_path {_module_path()}\n{modules}\n"
     )
+    with wave.open(str(folder / "tone.wav"), "wb") as tone:
+        tone.setparams((1, 2, 8000, 0, "NONE", ""))
+        tone.writeframes(b"".join(struct.pack("<h", round(8000 * math.sin(n * 0.35))) for n in range(8000)))
     mode = "auto" if answer else "manual"
     (folder / "accounts").write_text(f"<sip:bob@127.0.0.1:{port}>;regint=0;answermode={mode}\n")
     (folder / "contacts").write_text("")

@@ -39,14 +39,17 @@ class Sipp:
 
 
 @contextmanager
-def sipp(*arguments: str, calls: int = 1, tcp: bool = False) -> Iterator[Sipp]:
-    """SIPp with `arguments`: a built-in scenario (``-sn uas``) or a file (``-sf …``)."""
+def sipp(*arguments: str, scenario: str | None = None, calls: int = 1, tcp: bool = False) -> Iterator[Sipp]:
+    """SIPp with `arguments`, playing a built-in scenario (``-sn uas``) or the XML text in `scenario`."""
     program = shutil.which("sipp")
     if program is None:
         if os.environ.get("CI"):
             pytest.fail(HOW_TO_GET_IT)
         pytest.skip(HOW_TO_GET_IT)
     with tempfile.TemporaryDirectory() as folder:
+        if scenario is not None:
+            (Path(folder) / "scenario.xml").write_text(scenario)
+            arguments = ("-sf", "scenario.xml", *arguments)
         port, media_port = free_port(), free_port()
         command = [
             program, *arguments, "-i", "127.0.0.1", "-p", str(port), "-mi", "127.0.0.1", "-mp", str(media_port),
