@@ -4,12 +4,13 @@ One cheap view per call: server, credentials, unguessable identifiers. Knows dig
 """
 
 import secrets
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from app.sip import digest
 from app.sip.build import Header
 from app.sip.message import SipMessage
-from app.sip.pyvoip import SIPClient
+from app.sip.pyvoip import SIPClient, SIPMessage
 
 if TYPE_CHECKING:
     from app.sip.pyvoip import VoIPPhone
@@ -46,6 +47,12 @@ class SipAccount(SIPClient):
         self._challenges: dict[tuple[str, str], digest.Challenge] = {}
         self._uses: dict[str, int] = {}  # nonce → how often it was used
         self.local_tag = self.gen_tag()
+        self.on_bye: Callable[[], None] | None = None
+
+    def bye(self, request: SIPMessage) -> None:
+        """pyVoIP's `VoIPCall.hangup` calls it: the dialog knows where its BYE goes."""
+        if self.on_bye is not None:
+            self.on_bye()
 
     def gen_tag(self) -> str:
         """64 random bits; pyVoIP's are 32 from a guessable generator, kept in a list for ever."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from app.calls.address import ip_literal
 from app.calls.outcome import CANCELED_BY_API, UNUSABLE_SDP, Outcome, Reason, because, hung_up
 from app.calls.ports import Answered, DialogFacts, Ended, LegOrder, Moved, Progress, Signal, Silence
-from app.runtime import loop
+from app.runtime import log, loop
 from app.sip.account import SipAccount
 from app.sip.admission import Admission, Ticket
 from app.sip.compose import Here
@@ -16,7 +16,7 @@ from app.sip.invitation import Invitation
 from app.sip.media_port import MediaFactory
 from app.sip.message import SipMessage
 from app.sip.peer import PeerRequests
-from app.sip.pyvoip import CallState, PayloadType, SIPMessage, VoIPCall
+from app.sip.pyvoip import CallState, PayloadType, SIPMessage, TransmitType, VoIPCall
 from app.sip.reliable import ReliableProvisionals
 from app.sip.sdp import Remote, UnusableSdp
 from app.sip.search import Search
@@ -25,6 +25,8 @@ from app.sip.usage import DialogUsage
 
 if TYPE_CHECKING:
     from app.sip.pyvoip import VoIPPhone
+
+_log = log.get(__name__)
 
 _OFFERED = {0: PayloadType.PCMU, 8: PayloadType.PCMA, 101: PayloadType.EVENT}
 
@@ -62,6 +64,7 @@ class SipCall(VoIPCall):
         ports: Any = {self._media.local_port: _OFFERED}  # as pyVoIP passes them, not as it types them
         super().__init__(phone, CallState.DIALING, _draft(self._search.call_id), 0, account.myIP, ports, "sendrecv")
         self.sip = account
+        account.on_bye = self._say_goodbye
 
     # -- PhoneLeg
 
@@ -83,10 +86,12 @@ class SipCall(VoIPCall):
     def hang_up(self) -> None:
         if self._over:
             return
-        if self.usage is None:
+        if self._answered:
+            self.hangup()
+        elif self.usage is None:
             self._search.stop()
         elif self._acknowledged:
-            self.usage.bye(self._said_goodbye)
+            self._say_goodbye()
         self._end(hung_up(Reason.API) if self._answered else CANCELED_BY_API)
 
     # -- what the search says
@@ -95,7 +100,7 @@ class SipCall(VoIPCall):
         if self.session is None:
             address = here.host if ip_literal(here.host) else self.engine.media_host
             self.session = Session(self._media, address)
-        return self.session.local.offer()
+        return self.session.local.offer(str(TransmitType(self.sendmode)))
 
     def on_progress(self, invitation: Invitation, response: SipMessage) -> None:
         self._leave_window()
@@ -143,17 +148,15 @@ class SipCall(VoIPCall):
     def receive_ack(self, request: SipMessage) -> None:
         self._peer.receive_ack(request)
 
-    def peer_hung_up(self, usage: DialogUsage) -> None:
+    def peer_hung_up(self, usage: DialogUsage, request: SipMessage) -> None:
         """A BYE came; early dialogs end with the INVITE's final answer."""
         usage.ended = True
         if usage is self.usage:
-            self._forget()
-            self._end(hung_up(Reason.CALLEE_HANGUP))
+            self.phone.callback(request)  # pyVoIP finds the call and ends it by `bye`
 
     def break_off(self, outcome: Outcome) -> None:
         """End an established dialog with a BYE and `outcome`."""
-        if self.usage is not None:
-            self.usage.bye(self._said_goodbye)
+        self._say_goodbye()
         self._end(outcome)
 
     def moved(self) -> None:
@@ -173,6 +176,16 @@ class SipCall(VoIPCall):
         """pyVoIP's `answered` calls it with what it negotiated; the sockets have been bound for long."""
         if self.session is not None:
             self.RTPClients.append(self.session.client())
+
+    def hangup(self) -> None:
+        """BYE; raises pyVoIP's InvalidStateError unless the call is answered."""
+        super().hangup()
+        self.phone.calls[self.call_id] = self  # until the BYE is answered: the peer's may cross it
+
+    def bye(self) -> None:
+        """The peer's BYE."""
+        super().bye()
+        self._end(hung_up(Reason.CALLEE_HANGUP))
 
     # --
 
@@ -212,7 +225,7 @@ class SipCall(VoIPCall):
         self._acknowledged = True
         invitation.acknowledge(usage)
         if self._over:
-            usage.bye(self._said_goodbye)
+            self._say_goodbye()
         elif usage.problem is not None:
             self.break_off(usage.problem)
         else:
@@ -243,6 +256,8 @@ class SipCall(VoIPCall):
         self.session.agree(remote, address)
         self.answered(source)  # pyVoIP: payload types, RTP client, its start, state
         self._answered = True
+        codec = self.RTPClients[0].preference
+        _log.debug("sip.answered", call_id=self.call_id, status=str(response.status), codec=f"{codec}/{codec.rate}")
         self._peer.confirmed(response)
         headers = tuple((name, value) for name, value in response.raw_headers if name[:2] in ("X-", "x-"))
         at = self.engine.clock.now()
@@ -262,6 +277,10 @@ class SipCall(VoIPCall):
         self._media.stop()
         self.state = CallState.ENDED
         self._tell(Ended(self.engine.clock.now(), outcome))
+
+    def _say_goodbye(self) -> None:
+        if self.usage is not None:
+            self.usage.bye(self._said_goodbye)
 
     def _said_goodbye(self, response: SipMessage | None) -> None:
         self._forget()

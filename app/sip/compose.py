@@ -51,6 +51,11 @@ class Request:
     data: bytes
 
 
+def plain(text: str) -> str:
+    """`text` fit for a header of ours, quoted or not, whoever wrote it."""
+    return "".join(c if c.isascii() and c.isprintable() and c not in '"\\' else " " for c in text)
+
+
 def from_value(caller: NameAddr, tag: str) -> str:
     """From: the caller without transport, maddr, ttl, lr, method and headers (RFC 3261 §19.1.1)."""
     return f"{NameAddr(caller.uri.as_address(), caller.display)};tag={tag}"

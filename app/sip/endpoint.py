@@ -17,6 +17,7 @@ from app.sip import build
 from app.sip.exchange import ClientExchange, Exchange, Key, ResponseUser, ServerExchange
 from app.sip.headers import hostport
 from app.sip.message import MalformedMessage, SipMessage
+from app.sip.pyvoip import SIPStatus
 from app.sip.stream import Connection, TcpTransport
 from app.sip.trace import OnMessage, WireMessage
 from app.sip.transaction import CLIENT_INVITE, CLIENT_OTHER, SERVER_INVITE, SERVER_OTHER, Input, Timing
@@ -223,12 +224,26 @@ class Endpoint:
         self._servers[key] = exchange
         return exchange
 
-    def refuse(self, incoming: Incoming, code: int, reason: str, *, headers: Sequence[build.Header] = ()) -> None:
+    def refuse(
+        self,
+        incoming: Incoming,
+        status: SIPStatus,
+        reason: str | None = None,
+        *,
+        headers: Sequence[build.Header] = (),
+    ) -> None:
         """Answer without keeping anything (RFC 3261 §8.2.7): a flood of strangers' requests costs no memory."""
         request, source = incoming.request, incoming.source
         seed = "\0".join(incoming.key) + request.call_id + (request.from_tag or "")
         tag = hashlib.blake2b(seed.encode(), key=self._tag_key, digest_size=8).hexdigest()
-        data = build.response(request, code, reason, to_tag=tag, headers=headers, source=(source.host, source.port))
+        data = build.response(
+            request,
+            int(status),
+            reason or status.phrase,
+            to_tag=tag,
+            headers=headers,
+            source=(source.host, source.port),
+        )
         self.reply(source, data, incoming.connection)
 
     def invite_of(self, cancel: SipMessage) -> ServerExchange | None:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from app.sip import build
 from app.sip.message import SipMessage
+from app.sip.pyvoip import SIPStatus
 from app.sip.stream import Connection
 from app.sip.transaction import Action, Input, State, Step, Table, Timing, Transaction
 from app.sip.transport import Hop, TransportError
@@ -101,7 +102,7 @@ class Exchange:
 class ClientExchange(Exchange):
     """A request of ours and the answers to it."""
 
-    __slots__ = ("_connection", "_request", "_why", "data", "hop", "user")
+    __slots__ = ("_connection", "_may_retry", "_request", "_why", "data", "hop", "user")
 
     def __init__(self, carrier: Carrier, key: Key, table: Table, *, hop: Hop, data: bytes, user: ResponseUser) -> None:
         super().__init__(carrier, key, table, reliable=hop.transport != "udp")
@@ -110,6 +111,7 @@ class ClientExchange(Exchange):
         self.user = user
         self._request: SipMessage | None = None
         self._connection: Connection | None = None
+        self._may_retry = False
         self._why = ""
 
     @property
@@ -127,7 +129,16 @@ class ClientExchange(Exchange):
         self.feed(Input.PROVISIONAL if code < 200 else Input.SUCCESS if code < 300 else Input.FAILURE, response)
 
     def lost(self, why: str) -> None:
-        """The transport cannot carry this any more."""
+        """The transport cannot carry this any more.
+
+        A connection that had stood idle may have been closed by the peer just before we wrote: that is worth one
+        more try on a new one, and if the request did arrive, this is a retransmission to its receiver.
+        """
+        self._connection = None
+        if self._may_retry and self.state in (State.CALLING, State.TRYING):
+            self._may_retry = False
+            self._send(self.data)
+            return
         self._why = why
         self.feed(Input.TRANSPORT_ERROR)
 
@@ -157,6 +168,7 @@ class ClientExchange(Exchange):
             return
         if connection is not None and connection is not self._connection:
             self._let_go()
+            self._may_retry = connection.stands
             self._connection = connection
             connection.watch(self, self.lost)
 
@@ -197,18 +209,18 @@ class ServerExchange(Exchange):
 
     def respond(
         self,
-        code: int,
-        reason: str | None = None,
+        status: SIPStatus,
         *,
         headers: Sequence[build.Header] = (),
         body: bytes = b"",
         content_type: str | None = None,
     ) -> None:
         """Answer; a second final answer is discarded (RFC 3261 §17.2.2)."""
+        code = int(status)
         data = build.response(
             self.request,
             code,
-            reason,
+            status.phrase,
             to_tag=self.to_tag or None,
             headers=headers,
             body=body,

@@ -6,10 +6,10 @@ from app.sip import compose
 from app.sip.call import SipCall
 from app.sip.endpoint import Endpoint, Incoming
 from app.sip.message import SipMessage
-from app.sip.pyvoip import VoIPCall
+from app.sip.pyvoip import SIPStatus, VoIPCall
 
 _OPTIONS = (*compose.CAPABILITIES, ("Accept", compose.SDP))
-_GONE = (481, "Call/Transaction Does Not Exist")
+_GONE = SIPStatus.CALL_OR_TRANSACTION_DOESNT_EXIST
 _IN_DIALOG_ONLY = frozenset({"BYE", "INFO", "UPDATE", "PRACK", "REFER", "NOTIFY"})
 _UNDERSTOOD = frozenset({"100rel", "timer"})
 
@@ -27,16 +27,16 @@ class Inbound:
             return
         problem = request.validate()
         if request.version != "SIP/2.0":
-            endpoint.refuse(incoming, 505, "Version Not Supported")
+            endpoint.refuse(incoming, SIPStatus.SIP_VERSION_NOT_SUPPORTED)
         elif problem is not None:
-            endpoint.refuse(incoming, 400, f"Bad Request: {_printable(problem)}")
+            endpoint.refuse(incoming, SIPStatus.BAD_REQUEST, f"Bad Request: {problem}")
         elif request.method_name == "CANCEL":
             known = endpoint.invite_of(request) is not None
-            endpoint.refuse(incoming, *((200, "OK") if known else _GONE))  # too late: we answer INVITEs at once
+            endpoint.refuse(incoming, SIPStatus.OK if known else _GONE)  # too late: we answer INVITEs at once
         elif request.to_tag is not None:
             call = self._calls.get(request.call_id)
             if not isinstance(call, SipCall) or not call.receive(incoming):
-                endpoint.refuse(incoming, *_GONE)
+                endpoint.refuse(incoming, _GONE)
         else:
             self._out_of_dialog(endpoint, incoming)
 
@@ -50,18 +50,16 @@ class Inbound:
         method = request.method_name
         unknown = [option for option in request.all("require") if option.lower() not in _UNDERSTOOD]
         if method in _IN_DIALOG_ONLY:
-            endpoint.refuse(incoming, *_GONE)
+            endpoint.refuse(incoming, _GONE)
         elif method not in ("OPTIONS", "INVITE"):
-            endpoint.refuse(incoming, 405, "Method Not Allowed", headers=(("Allow", compose.ALLOW),))
+            endpoint.refuse(incoming, SIPStatus.METHOD_NOT_ALLOWED, headers=(("Allow", compose.ALLOW),))
         elif not request.request_uri.lower().startswith(("sip:", "sips:")):
-            endpoint.refuse(incoming, 416, "Unsupported URI Scheme")
+            endpoint.refuse(incoming, SIPStatus.UNSUPPORTED_URI_SCHEME)
         elif method == "INVITE":
-            endpoint.refuse(incoming, 404, "Not Found")
+            endpoint.refuse(incoming, SIPStatus.NOT_FOUND)
         elif unknown:
-            endpoint.refuse(incoming, 420, "Bad Extension", headers=(("Unsupported", ", ".join(unknown)),))
+            endpoint.refuse(
+                incoming, SIPStatus.BAD_EXTENSION, headers=(("Unsupported", compose.plain(", ".join(unknown))),)
+            )
         else:
-            endpoint.refuse(incoming, 200, "OK", headers=_OPTIONS)
-
-
-def _printable(text: str) -> str:
-    return "".join(c for c in text if c.isprintable())
+            endpoint.refuse(incoming, SIPStatus.OK, headers=_OPTIONS)

@@ -8,6 +8,7 @@ from app.sip import compose
 from app.sip.build import Header
 from app.sip.exchange import ServerExchange
 from app.sip.message import SipMessage
+from app.sip.pyvoip import SIPStatus
 from app.sip.renegotiation import Renegotiation
 from app.sip.usage import DialogUsage
 
@@ -40,11 +41,11 @@ class PeerRequests:
         request = exchange.request
         answer = self._answers.get(request.method_name)
         if answer is None:
-            exchange.respond(405, "Method Not Allowed", headers=(("Allow", compose.ALLOW),))
+            exchange.respond(SIPStatus.METHOD_NOT_ALLOWED, headers=(("Allow", compose.ALLOW),))
         elif not usage.dialog.in_order(request.cseq[0]):
-            exchange.respond(500, "Out Of Order")  # §12.2.2
+            exchange.respond(SIPStatus.INTERNAL_SERVER_ERROR)  # §12.2.2
         elif usage.ended and request.method_name != "BYE":
-            exchange.respond(481, "Call/Transaction Does Not Exist")
+            exchange.respond(SIPStatus.CALL_OR_TRANSACTION_DOESNT_EXIST)
         else:
             answer(usage, exchange)
 
@@ -59,12 +60,12 @@ class PeerRequests:
         self._renegotiation.close()
 
     def _bye(self, usage: DialogUsage, exchange: ServerExchange) -> None:
-        exchange.respond(200)
-        self._call.peer_hung_up(usage)
+        exchange.respond(SIPStatus.OK)
+        self._call.peer_hung_up(usage, exchange.request)
 
     def _options(self, usage: DialogUsage, exchange: ServerExchange) -> None:
         headers: tuple[Header, ...] = (*compose.CAPABILITIES, ("Accept", compose.SDP))
-        exchange.respond(200, headers=headers)
+        exchange.respond(SIPStatus.OK, headers=headers)
 
     def _info(self, usage: DialogUsage, exchange: ServerExchange) -> None:
         request = exchange.request
@@ -76,17 +77,17 @@ class PeerRequests:
         elif not request.content:
             found = None  # RFC 6086 §4.2.2: an empty INFO is a keep-alive
         else:
-            exchange.respond(415, "Unsupported Media Type", headers=_ACCEPTED)
+            exchange.respond(SIPStatus.UNSUPPORTED_MEDIA_TYPE, headers=_ACCEPTED)
             return
-        exchange.respond(200)
+        exchange.respond(SIPStatus.OK)
         if found is not None:
             self._call.dtmf_callback(found[1].decode().upper())
 
     def _refer(self, usage: DialogUsage, exchange: ServerExchange) -> None:
-        exchange.respond(603, "Decline")
+        exchange.respond(SIPStatus.DECLINE)
 
     def _notify(self, usage: DialogUsage, exchange: ServerExchange) -> None:
-        exchange.respond(489, "Bad Event")  # RFC 6665: we have subscribed to nothing
+        exchange.respond(SIPStatus.BAD_EVENT)  # RFC 6665: we have subscribed to nothing
 
     def _prack(self, usage: DialogUsage, exchange: ServerExchange) -> None:
-        exchange.respond(481, "Call/Transaction Does Not Exist")  # we send no reliable provisional
+        exchange.respond(SIPStatus.CALL_OR_TRANSACTION_DOESNT_EXIST)  # we send no reliable provisional

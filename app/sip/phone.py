@@ -84,8 +84,8 @@ class SipPhone(VoIPPhone):
 
     def leg(self, order: LegOrder) -> SipCall:
         """A new leg with its RTP port bound; raises NoFreePort, and RuntimeError before `start`."""
-        if self._engine is None:
-            raise RuntimeError("the phone has not been started")
+        if self._engine is None or self.get_status() is not PhoneStatus.REGISTERED:
+            raise RuntimeError("the phone has not been started, or has been stopped")
         target = order.target
         account = SipAccount(
             self,

@@ -10,6 +10,7 @@ from app.sip.build import Header
 from app.sip.exchange import ServerExchange
 from app.sip.headers import Address, HeaderError
 from app.sip.message import SipMessage
+from app.sip.pyvoip import SIPStatus
 from app.sip.sdp import Remote, UnusableSdp
 from app.sip.session_timer import SMALLEST, SessionTimer, settled, too_small
 from app.sip.usage import DialogUsage
@@ -43,17 +44,17 @@ class Renegotiation:
         request = exchange.request
         unknown = [option for option in request.all("require") if option.lower() not in _UNDERSTOOD]
         if unknown:
-            exchange.respond(420, "Bad Extension", headers=(("Unsupported", ", ".join(unknown)),))
+            exchange.respond(SIPStatus.BAD_EXTENSION, headers=(("Unsupported", compose.plain(", ".join(unknown))),))
         elif too_small(request):
-            exchange.respond(422, "Session Interval Too Small", headers=(("Min-SE", str(SMALLEST)),))
+            exchange.respond(SIPStatus.SESSION_INTERVAL_TOO_SMALL, headers=(("Min-SE", str(SMALLEST)),))
         elif self._pending is not None or self._resolving:
-            exchange.respond(500, "Earlier Offer Not Settled", headers=(("Retry-After", "1"),))  # §14.2
+            exchange.respond(SIPStatus.INTERNAL_SERVER_ERROR, headers=(("Retry-After", "1"),))  # §14.2
         elif self._refreshing:
-            exchange.respond(491, "Request Pending")
+            exchange.respond(SIPStatus.REQUEST_PENDING)
         elif request.method_name == "INVITE" and usage is not self._call.usage:
-            exchange.respond(481, "Call/Transaction Does Not Exist")
+            exchange.respond(SIPStatus.CALL_OR_TRANSACTION_DOESNT_EXIST)
         elif request.content and not _may_hold_sdp(request):
-            exchange.respond(415, "Unsupported Media Type", headers=(("Accept", compose.SDP),))
+            exchange.respond(SIPStatus.UNSUPPORTED_MEDIA_TYPE, headers=(("Accept", compose.SDP),))
         elif request.content:
             self._consider(usage, exchange)
         else:
@@ -90,7 +91,7 @@ class Renegotiation:
 
     async def _resolve(self, usage: DialogUsage, exchange: ServerExchange, remote: Remote) -> None:
         if exchange.request.method_name == "INVITE":
-            exchange.respond(100)
+            exchange.respond(SIPStatus.TRYING)
         address = await self._call.engine.resolver.media_named(remote.address)
         self._resolving = False
         self._take(usage, exchange, remote, address)
@@ -115,7 +116,7 @@ class Renegotiation:
         if timer is not None:
             headers += [("Session-Expires", timer.value(request_is_ours=False)), ("Require", "timer")]
             self._arm(timer)
-        exchange.respond(200, headers=headers, body=body, content_type=compose.SDP if body else None)
+        exchange.respond(SIPStatus.OK, headers=headers, body=body, content_type=compose.SDP if body else None)
         if request.method_name == "INVITE":
             self._await_ack(exchange)
         if usage.dialog.refresh(_contact(request)):
@@ -201,8 +202,7 @@ class Renegotiation:
 
 def _refuse(exchange: ServerExchange, why: str) -> None:
     """488, and the session goes on as it was (§14.2)."""
-    text = "".join(c if c.isprintable() and c not in '"\\' else " " for c in why)
-    exchange.respond(488, "Not Acceptable Here", headers=(("Warning", f'399 dial-to-sip "{text}"'),))
+    exchange.respond(SIPStatus.NOT_ACCEPTABLE_HERE, headers=(("Warning", f'399 dial-to-sip "{compose.plain(why)}"'),))
 
 
 def _may_hold_sdp(request: SipMessage) -> bool:

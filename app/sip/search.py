@@ -63,7 +63,6 @@ class Search:
         ]
         self._itinerary = Itinerary(str(order.target.as_request_uri()))
         self._chain = Chain()
-        self._cseq = 0
         self._stopped = False
         self.invitation: Invitation | None = None  # the newest
 
@@ -145,7 +144,7 @@ class Search:
             self._leave(invitation)
 
     async def _go_over_tcp(self, invitation: Invitation) -> None:
-        self._leave(await self._over_tcp_if_it_stands(invitation))
+        self._leave(await self._over_tcp_if_it_can(invitation))
 
     def _leave(self, invitation: Invitation) -> None:
         if self._stopped:
@@ -196,7 +195,7 @@ class Search:
                 outcome = because(UNREACHABLE, str(error))
                 continue
             if self._is_too_long(invitation):
-                invitation = await self._over_tcp_if_it_stands(invitation)
+                invitation = await self._over_tcp_if_it_can(invitation)
             self.invitation = invitation
             return None
         return outcome
@@ -209,9 +208,9 @@ class Search:
             and self._target.param("transport") is None
         )
 
-    async def _over_tcp_if_it_stands(self, invitation: Invitation) -> Invitation:
+    async def _over_tcp_if_it_can(self, invitation: Invitation) -> Invitation:
         tcp = invitation.hop._replace(transport="tcp")
-        if await self._engine.endpoint.tcp.stands(tcp, _TCP_PATIENCE):
+        if await self._engine.endpoint.tcp.can_connect(tcp, _TCP_PATIENCE):
             return self._write(tcp)
         return invitation
 
@@ -224,13 +223,13 @@ class Search:
         here = self._here(hop)
         branch = self._account.gen_branch()
         uri = self._itinerary.uri
-        self._cseq += 1
+        cseq = self._account.inviteCounter.next()
         headers: list[Header] = [
             ("Via", here.via(branch)),
             ("From", self._from),
             ("To", self._to),
             ("Call-ID", self.call_id),
-            ("CSeq", f"{self._cseq} INVITE"),
+            ("CSeq", f"{cseq} INVITE"),
             ("Contact", here.contact),
             *self._account.authorization("INVITE", uri),
             *self._extra,

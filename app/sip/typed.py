@@ -88,8 +88,9 @@ def body(message: "SipMessage") -> dict[str, Any]:
     headers = message.headers
     # pyVoIP reads SDP only under exactly this type and without an encoding; the part was found and is plain by now.
     message.__dict__.update(body=typed, headers={"Content-Type": "application/sdp"})
-    for kind, value in _lines(remote):
-        message.parse_body(kind, value)
+    message.parse_raw_body(
+        "\r\n".join(f"{kind}={value}" for kind, value in _lines(remote)).encode(), message.parse_body
+    )
     message.__dict__["headers"] = headers
     for codec in remote.codecs:
         # A dynamic number for PCMU makes VoIPCall.answered look up PayloadType("PCMU"), which pyVoIP does not know;

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 import pytest
+import uvloop
 
 from app.calls.address import AddressPolicy
 from app.calls.outcome import Outcome
@@ -93,6 +94,11 @@ async def answered(leg: SipCall) -> Answered:
 
 
 NewBench = Callable[..., Awaitable[Bench]]
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Callable[[], object]]:
+    """The loop that the product runs on: its transports and readers are not asyncio's."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture

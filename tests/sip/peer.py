@@ -169,9 +169,9 @@ class TcpPeer:
         self.connections += 1
         framer = Framer()
         while data := await reader.read(65536):
-            if data == b"\r\n":
+            while data.startswith(b"\r\n"):
                 self.pongs += 1
-                continue
+                data = data[2:]
             for message in framer.feed(data):
                 self.inbox.put_nowait(SipMessage.decode(message))
 

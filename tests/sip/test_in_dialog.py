@@ -194,7 +194,7 @@ async def test_digits_come_in_info(peer: Peer, talk: Talk, kind: str, body: byte
 async def test_every_other_request_gets_its_answer_and_the_call_goes_on(
     peer: Peer, talk: Talk, method: str, code: int
 ) -> None:
-    leg, invite = await talk()
+    _leg, invite = await talk()
     peer.ask(invite, method)
     answer = await peer.expect(f"{code} {method}")
     assert code not in (200, 405) or method == "INFO" or "BYE" in answer.all("allow")
@@ -203,7 +203,7 @@ async def test_every_other_request_gets_its_answer_and_the_call_goes_on(
 
 
 async def test_a_cseq_that_is_not_newer_is_out_of_order(peer: Peer, talk: Talk) -> None:
-    leg, invite = await talk()
+    _leg, invite = await talk()
     peer.ask(invite, "OPTIONS", cseq=10)
     await peer.expect("200 OPTIONS")
     peer.ask(invite, "OPTIONS", cseq=9)
