@@ -19,6 +19,7 @@ from app.store.outbox_statements import (
     BREAKER,
     CLAIM,
     DESTINATIONS,
+    DISOWN,
     FINISH,
     NEXT_DUE,
     RELEASE,
@@ -129,14 +130,20 @@ class Outbox:
             "token": token,
         }
 
+        tries = 0
+
         async def work(connection: AsyncConnection) -> list[RowMapping]:
+            nonlocal tries
+            tries += 1
+            if tries > 1:  # the claim before may have been committed unheard: do not wait for its lease to lapse
+                await connection.execute(DISOWN, {"token": token})
             return list((await connection.execute(CLAIM, parameters)).mappings())
 
+        await self._sweep_at_times()
         rows = await self._database.run(work)
         claimed = [self._delivery(row) for row in rows if row["id"] is not None]
         self._start = _next_start(rows, full=len(claimed) == room)
         self._tokens |= dict.fromkeys((delivery.id for delivery in claimed), token)
-        await self._sweep_at_times()
         return claimed
 
     async def finish(self, results: Sequence[Result]) -> set[int]:

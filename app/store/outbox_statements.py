@@ -135,6 +135,11 @@ FROM unnest(CAST(:ids AS bigint[]), CAST(:tokens AS bigint[])) AS r(id, token)
 WHERE o.id = ANY(CAST(:ids AS bigint[])) AND o.id = r.id AND o.lease_token = r.token
 """)
 
+# There is no index for it, on purpose (see CLAIM): it runs only after a connection was cut.
+DISOWN = statement("""
+UPDATE webhook_outbox SET lease_until = NULL, lease_token = NULL, attempt = attempt - 1 WHERE lease_token = :token
+""")
+
 DESTINATIONS = statement("""
 SELECT id, origin, max_in_flight, paused, breaker, consecutive_failures, cool_down,
        COALESCE(GREATEST(0, EXTRACT(epoch FROM open_until - now())), 0) AS open_for

@@ -296,3 +296,15 @@ async def test_a_finish_whose_answer_is_lost_is_done_once(
         await behind.close()
     assert await value(database, "SELECT count(*) FROM webhook_delivery") == 1
     assert await value(database, "SELECT count(*) FROM webhook_attempt") == 1
+
+
+async def test_a_claim_whose_answer_is_lost_is_made_again_at_once_and_burns_no_attempt(
+    database_url: str, database: Database, sealer: Sealer
+) -> None:
+    await owe(database, sealer, 1)
+    async with Proxy(database_url) as proxy:
+        behind = Database(proxy.url, pool_size=1)
+        proxy.cut_after_commits = 1
+        [delivery] = await claim(Outbox(behind, sealer))
+        assert delivery.attempt == 1
+        await behind.close()
