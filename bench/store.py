@@ -5,6 +5,7 @@ python bench/store.py [postgresql://…]      without an address: an embedded Po
 
 import asyncio
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -188,3 +189,4 @@ if __name__ == "__main__":
         finally:
             if embedded:
                 embedded.stop()
+                shutil.rmtree(embedded.home, ignore_errors=True)
