@@ -111,6 +111,7 @@ class Receiver:
     requests: list[Seen] = field(default_factory=list)
     answers: list[Reply] = field(default_factory=list)
     otherwise: Reply = field(default_factory=lambda: status(204))
+    chooses: Callable[[Seen], Reply] | None = None  # decides by the request itself, before `otherwise` does
     connections: int = 0  # accepted so far
     _arrived: asyncio.Condition = field(default_factory=asyncio.Condition)
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
@@ -136,7 +137,7 @@ class Receiver:
         self._writers.add(writer)
         try:
             while (seen := await _read(reader, number)) is not None:
-                reply = self.answers.pop(0) if self.answers else self.otherwise
+                reply = self._reply_to(seen)
                 async with self._arrived:
                     self.requests.append(seen)
                     self._arrived.notify_all()
@@ -149,6 +150,11 @@ class Receiver:
             self._writers.discard(writer)
             with contextlib.suppress(ConnectionError):
                 writer.close()
+
+    def _reply_to(self, seen: Seen) -> Reply:
+        if self.answers:
+            return self.answers.pop(0)
+        return self.chooses(seen) if self.chooses else self.otherwise
 
 
 @contextlib.asynccontextmanager

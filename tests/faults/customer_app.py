@@ -1,0 +1,56 @@
+"""A webhook receiver in a process of its own: behaves as the path says and logs each request with what it answered.
+
+Paths: ``/ok``, ``/hang``, ``/drip``, ``/reset``, ``/STATUS`` (any code), ``/flaky/N`` (N times 500 for each id, then
+well). Knows no call.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections import Counter
+from pathlib import Path
+
+from tests.faults.callee import Log
+from tests.kit.receiver import Reply, Seen, drip, hang, receiver, reset, status
+
+
+class Behaviour:
+    """Chooses the answer to a request and writes both down."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._times: Counter[str] = Counter()
+
+    def __call__(self, seen: Seen) -> Reply:
+        path = seen.target.partition("?")[0].strip("/")
+        word, _, argument = path.partition("/")
+        message = seen.headers.get("webhook-id", "")
+        self._times[message] += 1
+        code = 204
+        if word == "flaky":
+            code = 500 if self._times[message] <= int(argument) else 204
+        elif word.isdigit():
+            code = int(word)
+        odd = {"hang": hang(), "drip": drip(), "reset": reset()}.get(word)
+        form = seen.form if seen.body else seen.query
+        self._log.write(word, id=message, status=0 if odd else code, form=form, path=path)
+        return odd or status(code, Retry_After="1") if code == 429 else odd or status(code)
+
+
+async def _main(path: Path) -> None:
+    async with receiver() as running:
+        running.chooses = Behaviour(Log(path))
+        print(running.port, flush=True)
+        stop = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+        parent = os.getppid()
+        while not stop.is_set() and os.getppid() == parent:  # nobody is left behind when the harness dies
+            try:
+                await asyncio.wait_for(stop.wait(), 1)
+            except TimeoutError:
+                running.requests.clear()
+
+
+if __name__ == "__main__":
+    asyncio.run(_main(Path(sys.argv[1])))

@@ -1,0 +1,260 @@
+"""What a fault happens on: the real product, a real PostgreSQL, a callee and a customer's application, all processes.
+
+Starts, stops and kills them by their process ids; knows no invariant.
+"""
+
+import asyncio
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+from psycopg.rows import dict_row
+
+from app.store import migrate
+from app.store.embedded import EmbeddedPostgres
+from tests.kit.service import FINAL, ROOT, Service, free_port, running_service
+
+LOOPBACK = "127.0.0.0/8,::1/128"
+RETRIES = "0.5,1,1,2,2,5,5,5,5,5,5,5"  # seconds: a failed attempt must not make a fault last an hour
+
+Entry = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Peer:
+    """A child process that logs JSON lines: the callee, or the customer's application."""
+
+    process: "subprocess.Popen[str]"
+    port: int
+    log: Path
+
+    def entries(self) -> list[Entry]:
+        text = self.log.read_text() if self.log.exists() else ""
+        return [json.loads(line) for line in text.splitlines() if line.endswith("}")]
+
+    def count(self, what: str) -> int:
+        return sum(entry["what"] == what for entry in self.entries())
+
+
+@contextmanager
+def peer(module: str, log: Path) -> Iterator[Peer]:
+    command = [sys.executable, "-m", module, str(log)]
+    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    try:
+        line = process.stdout.readline() if process.stdout else ""
+        if not line.strip():
+            raise RuntimeError(f"{module} did not start")
+        yield Peer(process, int(line), log)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(10)
+
+
+class Server:
+    """One PostgreSQL for a whole run of the suite; from the main thread. Not safe against power cuts, only kills."""
+
+    def __init__(self, folder: Path) -> None:
+        self._embedded = EmbeddedPostgres(folder / "postgres", durable=False)
+        self.url = ""
+
+    def start(self) -> None:
+        """Also after `kill`; the address stays the same."""
+        url = self._embedded.start()
+        if not self.url:
+            self.url = url
+            with psycopg.connect(url, autocommit=True) as connection:
+                connection.execute("CREATE DATABASE migrated")
+            migrate.upgrade(self._named("migrated"))
+
+    def kill(self) -> None:
+        """As ``pg_ctl stop -m immediate``: every backend quits, nothing is written."""
+        pid = self._embedded.pid
+        if pid is not None:
+            os.kill(pid, signal.SIGQUIT)
+            while self._embedded.running:
+                time.sleep(0.01)
+
+    def close(self) -> None:
+        home = self._embedded.home
+        self._embedded.stop()
+        subprocess.run(["rm", "-rf", str(home)], check=False)
+
+    def fresh(self, template: str = "migrated") -> str:
+        """The URL of a new database."""
+        name = f"fault_{secrets.token_hex(4)}"
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        return self._named(name)
+
+    def _named(self, name: str) -> str:
+        return f"{self.url.rpartition('/')[0]}/{name}"
+
+
+@dataclass(slots=True)
+class Stage:
+    """Everything a fault needs."""
+
+    server: Server
+    database_url: str
+    callee: Peer
+    receiver: Peer
+    folder: Path
+    settings: dict[str, str]
+    service: Service
+    placed: dict[str, dict[str, Any]] = field(default_factory=dict)  # by the sid that a 202 promised
+    refused: list[int] = field(default_factory=list)  # statuses of requests that were not taken
+    latencies: list[tuple[int, float]] = field(default_factory=list)  # status (0: no answer) and seconds
+    http: httpx.AsyncClient = field(default_factory=httpx.AsyncClient)
+    _products: ExitStack = field(default_factory=ExitStack)
+
+    def target(self, script: str) -> str:
+        return f"sip:{script}@127.0.0.1:{self.callee.port}"
+
+    def request(self, *scripts: str, path: str = "ok", **dial: Any) -> dict[str, Any]:
+        """A dial request as JSON: one leg per script, each with its callback, and one for the parent."""
+        url = f"http://127.0.0.1:{self.receiver.port}/{path}"
+        legs = [{"uri": self.target(script), "statusCallback": url} for script in scripts]
+        return {"sip": legs, "statusCallback": url, "timeout": 25, **dial}
+
+    async def dial(self, request: dict[str, Any], key: str | None = None) -> str | None:
+        """Place it; the sid of the 202, None when it was refused or nobody answered."""
+        headers = {"Idempotency-Key": key} if key else {}
+        auth = (self.service.account_sid, self.service.auth_token)
+        started = time.monotonic()
+        try:
+            answer = await self.http.post(f"{self.service.url}/v1/dials", json=request, headers=headers, auth=auth)
+        except httpx.TransportError:
+            self.latencies.append((0, time.monotonic() - started))
+            return None
+        self.latencies.append((answer.status_code, time.monotonic() - started))
+        if answer.status_code != 202:
+            self.refused.append(answer.status_code)
+            return None
+        call = answer.json()
+        self.placed[call["sid"]] = call
+        return str(call["sid"])
+
+    async def status(self, path: str) -> int:
+        """The HTTP status of a GET; 0 when nobody answered within 5 s."""
+        try:
+            return (await self.http.get(f"{self.service.url}{path}", timeout=5)).status_code
+        except httpx.TransportError:
+            return 0
+
+    async def rows(self, sql: str, *parameters: object) -> list[dict[str, Any]]:
+        async with await psycopg.AsyncConnection.connect(
+            self.database_url, row_factory=dict_row, autocommit=True, connect_timeout=5
+        ) as connection:
+            return list(await (await connection.execute(sql, parameters or None)).fetchall())
+
+    async def run(self, sql: str) -> None:
+        async with await psycopg.AsyncConnection.connect(self.database_url, autocommit=True) as connection:
+            await connection.execute(sql)
+
+    async def until(self, true: Callable[[], bool], seconds: float, what: str) -> None:
+        """Wait for something that is only to be seen in a log file or in /proc."""
+        end = time.monotonic() + seconds
+        while not true():
+            if time.monotonic() > end:
+                raise TimeoutError(f"{what} did not happen within {seconds} s")
+            await asyncio.sleep(0.02)
+
+    async def until_rows(self, sql: str, seconds: float) -> list[dict[str, Any]]:
+        """Wait until a query has rows."""
+        end = time.monotonic() + seconds
+        while not (rows := await self.rows(sql)):
+            if time.monotonic() > end:
+                raise TimeoutError(f"no rows within {seconds} s: {sql}")
+            await asyncio.sleep(0.02)
+        return rows
+
+    async def until_final(self, seconds: float) -> None:
+        """Until every call that was promised has ended; returns all the same when `seconds` are over."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            try:
+                open_calls = await self.rows("SELECT count(*) AS n FROM calls WHERE end_time IS NULL")
+                if open_calls[0]["n"] == 0:
+                    return
+            except psycopg.Error:
+                pass
+            await asyncio.sleep(0.1)
+
+    async def until_delivered(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and (await self.rows("SELECT count(*) AS n FROM webhook_outbox"))[0]["n"]:
+            await asyncio.sleep(0.1)
+
+    def pids(self, role: str) -> list[int]:
+        return sorted(self.service.pids(role))
+
+    def worker_on(self, sip_port: int) -> int | None:
+        """The worker process bound to that port."""
+        wanted = f"DIAL_SIP_PORT={sip_port}".encode()
+        for pid in self.pids("worker"):
+            if wanted in (Path("/proc") / str(pid) / "environ").read_bytes().split(b"\0"):
+                return pid
+        return None
+
+    def kill(self, role: str, number: signal.Signals = signal.SIGKILL) -> float:
+        """Send a signal to every process of a role; when it was sent (wall clock)."""
+        for pid in self.pids(role):
+            os.kill(pid, number)
+        return time.time()
+
+    def kill_supervisor(self) -> float:
+        self.service.process.kill()
+        self.service.process.wait()
+        return time.time()
+
+    async def start_again(self) -> None:
+        """The product anew, on the same ports and the same data."""
+        self.service = await asyncio.to_thread(
+            self._products.enter_context, running_service(self.folder / "data", **self.settings)
+        )
+
+    async def stop(self) -> int:
+        """SIGTERM; the exit status."""
+        self.service.process.send_signal(signal.SIGTERM)
+        return await asyncio.to_thread(self.service.process.wait, 90)
+
+
+@asynccontextmanager
+async def stage(server: Server, folder: Path, *, workers: int = 1, **settings: str) -> AsyncIterator[Stage]:
+    """Curtain up: everything started and ready, with an empty database; everything stopped at the end."""
+    folder.mkdir(parents=True)
+    url = server.fresh()
+    sip = free_port()
+    low = 20_000 + secrets.randbelow(100) * 100
+    environment = {
+        "DIAL_DATABASE_URL": url,
+        "DIAL_HTTP_PORT": str(free_port()),
+        "DIAL_SIP_PORT": str(sip),
+        "DIAL_RTP_PORTS": f"{low}-{low + 399 * workers + workers - 1}",
+        "DIAL_HTTP_ALLOW": LOOPBACK,
+        "DIAL_SIP_ALLOW": LOOPBACK,
+        "DIAL_WORKERS": str(workers),
+        "DIAL_WEBHOOK_RETRIES": RETRIES,
+        "DIAL_DRAIN_SECONDS": "5",
+        **settings,
+    }
+    with ExitStack() as products:
+        callee = products.enter_context(peer("tests.faults.callee", folder / "callee.log"))
+        receiver = products.enter_context(peer("tests.faults.customer_app", folder / "receiver.log"))
+        service = await asyncio.to_thread(products.enter_context, running_service(folder / "data", **environment))
+        async with httpx.AsyncClient(timeout=10, limits=httpx.Limits(max_connections=400)) as http:
+            yield Stage(server, url, callee, receiver, folder, environment, service, http=http, _products=products)
+
+
+__all__ = ["FINAL", "Entry", "Peer", "Server", "Stage", "peer", "stage"]

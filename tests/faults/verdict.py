@@ -1,0 +1,228 @@
+"""The invariants I1-I6, computed from the database, the callee's log and the receiver's log. Injects nothing."""
+
+from collections import Counter, defaultdict
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.faults.stage import Entry, Stage
+
+ORDER = ["initiated", "ringing", "answered", "completed"]
+STATUS_OF = {"initiated": "initiated", "ringing": "ringing", "answered": "in-progress"}
+WITHIN = 15.0  # seconds after its worker's death until a call is ended on the wire and in its record
+
+# Lines that a kill must not cause, whatever dies.
+_ALARMS = ("task.failed", "store.poison", "Traceback", "webhook.claim_failed", "webhook.ledger_failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the injector says about its fault."""
+
+    killed_at: float | None = None  # wall clock; None: nothing died that holds calls
+    within: float = WITHIN  # seconds
+    ordered: bool = True  # whether callbacks must come in order (their endpoint answers)
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Row:
+    """One line of the table."""
+
+    fault: str
+    calls: int = 0  # legs and parents
+    finals: int = 0
+    owed: int = 0  # deliveries
+    accepted: int = 0  # at least once
+    twice: int = 0  # more than once
+    missing: int = 0
+    holes: int = 0  # calls whose SequenceNumbers have one
+    reinvited: int = 0  # legs with a second INVITE
+    up: int = 0  # dialogs left at the callee
+    lost: int = 0  # calls that ended worker-lost
+    final_s: float = 0.0  # longest from the kill to the end of a record
+    wire_s: float = 0.0  # longest from the kill to the end at the callee
+    left: int = 0  # RTP sockets, held rows, leases
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    took_s: float = 0.0
+
+    @property
+    def passed(self) -> bool:
+        return not self.problems
+
+    def as_json(self) -> dict[str, Any]:
+        return {**asdict(self), "passed": self.passed}
+
+
+async def judge(fault: str, stage: Stage, told: Told) -> Row:
+    row = Row(fault, problems=list(told.problems), notes=list(told.notes))
+    calls = await stage.rows(
+        "SELECT sid, parent_sid, status, reason, worker_id, run_at, callback_events,"
+        " extract(epoch FROM created_at)::float8 AS created, extract(epoch FROM end_time)::float8 AS ended FROM calls"
+    )
+    _judge_records(row, stage, calls)
+    await _judge_events(row, stage, calls)
+    await _judge_deliveries(row, stage, told)
+    _judge_wire(row, stage, calls, told)
+    await _judge_leftovers(row, stage, calls)
+    for alarm in _ALARMS:
+        if count := sum(alarm in line for line in stage.service.lines):
+            row.problems.append(f"log: {alarm} ×{count}")
+    return row
+
+
+def _judge_records(row: Row, stage: Stage, calls: list[Entry]) -> None:
+    """I1."""
+    row.calls = len(calls)
+    row.finals = sum(call["ended"] is not None for call in calls)
+    row.lost = sum(call["reason"] == "worker-lost" for call in calls)
+    if row.finals < row.calls:
+        row.problems.append(f"I1: {row.calls - row.finals} calls without an end")
+    if forgotten := set(stage.placed) - {call["sid"] for call in calls}:
+        row.problems.append(f"I1: {len(forgotten)} calls of a 202 are not stored")
+
+
+async def _judge_events(row: Row, stage: Stage, calls: list[Entry]) -> None:
+    """I3, and that every event that was asked for is owed (I4)."""
+    events = await stage.rows("SELECT call_sid, array_agg(type ORDER BY seq) AS types FROM call_event GROUP BY 1")
+    of_call = {entry["call_sid"]: entry["types"] for entry in events}
+    crooked = missing = 0
+    owed = {
+        entry["call_sid"]: entry["n"]
+        for entry in await stage.rows(
+            "SELECT call_sid, count(*) AS n FROM (SELECT call_sid FROM webhook_outbox"
+            " UNION ALL SELECT call_sid FROM webhook_delivery) d GROUP BY 1"
+        )
+    }
+    for call in calls:
+        types = of_call.get(call["sid"], [])
+        places = [ORDER.index(one) for one in types]
+        if places != sorted(set(places)) or (call["ended"] is not None and types[-1:] != ["completed"]):
+            crooked += 1
+        wanted = sum(one in (call["callback_events"] or []) for one in types)
+        missing += wanted - owed.get(call["sid"], 0)
+    if crooked:
+        row.problems.append(f"I3: {crooked} calls whose events are not in order or not ended by one completed")
+    if missing:
+        row.problems.append(f"I4: {missing} events were stored without the delivery they owe")
+
+
+async def _judge_deliveries(row: Row, stage: Stage, told: Told) -> None:
+    """I4 and I5."""
+    stored = await stage.rows(
+        "SELECT message_id, call_sid, sequence FROM webhook_outbox"
+        " UNION ALL SELECT message_id, call_sid, sequence FROM webhook_delivery"
+    )
+    accepted: dict[str, list[Entry]] = defaultdict(list)
+    seen: dict[str, list[Entry]] = defaultdict(list)
+    for entry in stage.receiver.entries():
+        seen[entry["id"]].append(entry)
+        if 200 <= entry["status"] < 300:
+            accepted[entry["id"]].append(entry)
+    ids = {one["message_id"] for one in stored}
+    row.owed, row.accepted = len(ids), len(ids & accepted.keys())
+    row.twice = sum(len(entries) > 1 for entries in accepted.values())
+    row.missing = row.owed - row.accepted
+    of_call: dict[str, list[Entry]] = defaultdict(list)
+    for one in stored:
+        of_call[one["call_sid"]].append(one)
+    row.holes = sum(sorted(one["sequence"] for one in ones) != list(range(len(ones))) for ones in of_call.values())
+    changed = sum(len({str(entry["form"]) for entry in entries}) > 1 for entries in seen.values())
+    _report(row, row.missing, "I4: deliveries never accepted")
+    _report(row, row.holes, "I4: calls whose SequenceNumbers have holes or repeats")
+    _report(row, changed, "I4: repeats with another body")
+    _report(row, len(seen.keys() - ids), "I5: messages that the database does not have")
+    if told.ordered:
+        _report(row, _out_of_order(of_call, accepted), "I4: calls whose callbacks came out of order")
+
+
+def _out_of_order(of_call: dict[str, list[Entry]], accepted: dict[str, list[Entry]]) -> int:
+    """By the first acceptance of each; the log is written in the order of arrival."""
+    count = 0
+    for ones in of_call.values():
+        times = [
+            accepted[one["message_id"]][0]["at"]
+            for one in sorted(ones, key=_sequence)
+            if accepted.get(one["message_id"])
+        ]
+        count += times != sorted(times)
+    return count
+
+
+def _sequence(one: Entry) -> int:
+    return int(one["sequence"])
+
+
+def _judge_wire(row: Row, stage: Stage, calls: list[Entry], told: Told) -> None:
+    """I2, and that nobody is left up at the peer."""
+    dialogs: dict[str, set[str]] = defaultdict(set)
+    branches: Counter[str] = Counter()
+    invited: dict[str, Entry] = {}
+    ended: dict[str, Entry] = {}
+    for entry in stage.callee.entries():
+        if entry["what"] == "INVITE":
+            dialogs[entry["sid"]].add(entry["call"])
+            branches[entry["sid"]] += 1
+            invited.setdefault(entry["call"], entry)
+        elif entry["what"] == "ended":
+            ended[entry["call"]] = entry
+    row.reinvited = sum(len(found) > 1 or branches[sid] > 1 for sid, found in dialogs.items())
+    row.up = len(invited.keys() - ended.keys())
+    _report(row, row.reinvited, "I2: legs with a second INVITE")
+    _report(row, row.up, "dialogs left up at the callee")
+    _report(row, len(dialogs.keys() - {call["sid"] for call in calls}), "I5: INVITEs of legs that are not stored")
+    if told.killed_at is None:
+        return
+    lost = {call["sid"]: call["ended"] for call in calls if call["reason"] == "worker-lost" and call["ended"]}
+    row.final_s = round(max((end - told.killed_at for end in lost.values()), default=0.0), 1)
+    late = [
+        ended[call]["at"] - told.killed_at
+        for call, entry in invited.items()
+        if entry["sid"] in lost and call in ended and ended[call]["at"] > told.killed_at
+    ]
+    row.wire_s = round(max(late, default=0.0), 1)
+    if row.final_s > told.within:
+        row.problems.append(f"the last record ended {row.final_s} s after the kill")
+    if row.wire_s > told.within:
+        row.problems.append(f"the last dialog ended {row.wire_s} s after the kill")
+
+
+async def _judge_leftovers(row: Row, stage: Stage, calls: list[Entry]) -> None:
+    """I6: what can be seen from outside."""
+    held = sum(call["worker_id"] is not None or call["run_at"] is not None for call in calls)
+    leases = await stage.rows("SELECT count(*) AS n FROM webhook_outbox WHERE lease_until IS NOT NULL")
+    sockets = len(rtp_sockets(stage))
+    row.left = held + leases[0]["n"] + sockets
+    _report(row, held, "I6: calls that a worker or the queue still holds")
+    _report(row, leases[0]["n"], "I6: leases on deliveries")
+    _report(row, sockets, "I6: RTP and RTCP sockets still bound")
+
+
+def rtp_sockets(stage: Stage) -> list[int]:
+    """UDP ports that workers have bound beside their SIP port. Other programs may use the same range: ask by inode."""
+    inodes = {inode for pid in stage.pids("worker") for inode in _socket_inodes(pid)}
+    sip = int(stage.settings["DIAL_SIP_PORT"])
+    workers = int(stage.settings["DIAL_WORKERS"])
+    ours = {sip + 2 * n for n in range(workers)}
+    fields = [line.split() for line in Path("/proc/net/udp").read_text().splitlines()[1:]]
+    bound = [int(one[1].rpartition(":")[2], 16) for one in fields if one[9] in inodes]
+    return [port for port in bound if port not in ours]
+
+
+def _socket_inodes(pid: int) -> set[str]:
+    found = set()
+    for descriptor in (Path("/proc") / str(pid) / "fd").glob("*"):
+        try:
+            target = str(descriptor.readlink())
+        except OSError:
+            continue
+        if target.startswith("socket:["):
+            found.add(target[8:-1])
+    return found
+
+
+def _report(row: Row, count: int, problem: str) -> None:
+    if count:
+        row.problems.append(f"{problem}: {count}")
