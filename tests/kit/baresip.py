@@ -64,7 +64,7 @@ def baresip(*, answer: bool = True) -> Iterator[Baresip]:
 def _configure(folder: Path, port: int, *, answer: bool) -> None:
     modules = "\n".join(f"module {name}.so" for name in _MODULES)
     (folder / "config").write_text(
-        f"sip_listen 127.0.0.1:{port}\nnet_interface lo\n"
+        f"sip_listen 127.0.0.1:{port}\nnet_interface 127.0.0.1\n"
         f"audio_source aufile,{folder}/tone.wav\naudio_player aubridge,nil\naudio_alert aubridge,alert\n"
         f"module_path {_module_path()}\n{modules}\n"
     )
