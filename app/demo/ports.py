@@ -1,16 +1,21 @@
-"""Free ports for one product on loopback: asked of the kernel together, so that none is given twice."""
+"""Free ports for one product on loopback, held together while they are chosen, so that none is given twice."""
 
+import secrets
 import socket
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 HOST = "127.0.0.1"
 _RTP_PORTS = 8  # enough for the one call, and a spare if somebody takes one
-_TRIES = 50
+_TRIES = 100
+# Below what kernels give to connections (Linux from 32768, others from 49152): a port that the kernel chooses may be
+# somebody's connection again before the product has started, seen on a busy machine.
+_RANGE = range(10_240, 32_000)
 
 
 class NoPorts(Exception):
-    """The kernel gave no set of free ports that lie as they must."""
+    """There is no set of free ports that lie as they must."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,38 +31,28 @@ class Ports:
 
 
 def choose() -> Ports:
-    """Bind them all, read their numbers, let go. Raises NoPorts."""
+    """Bind them all, let go. Raises NoPorts."""
+    tcp, udp = socket.SOCK_STREAM, socket.SOCK_DGRAM
     with ExitStack() as held:
-        http = _bind(held, socket.SOCK_STREAM, 0)
-        sip = _both(held)
-        rtp = _row(held)
+        http = _free(held, [(tcp, 0)])
+        sip = _free(held, [(tcp, 0), (udp, 0)])
+        rtp = _free(held, [(udp, offset) for offset in range(_RTP_PORTS)])
         return Ports(http, sip, rtp)
 
 
-def _both(held: ExitStack) -> int:
+def _free(held: ExitStack, wanted: Sequence[tuple[socket.SocketKind, int]]) -> int:
+    """An even port from which on every (kind, offset) that is `wanted` could be bound; bound until `held` ends."""
     for _ in range(_TRIES):
-        port = _bind(held, socket.SOCK_DGRAM, 0)
-        if _bind(held, socket.SOCK_STREAM, port):
-            return port
-    raise NoPorts("no port is free for UDP and TCP at once")
-
-
-def _row(held: ExitStack) -> int:
-    """The first of a row of UDP ports, an even one."""
-    for _ in range(_TRIES):
-        first = _bind(held, socket.SOCK_DGRAM, 0)
-        if first % 2 == 0 and all(_bind(held, socket.SOCK_DGRAM, first + n) for n in range(1, _RTP_PORTS)):
+        first = secrets.choice(_RANGE) & ~1
+        if all(_bind(held, kind, first + offset) for kind, offset in wanted):
             return first
-    raise NoPorts(f"no {_RTP_PORTS} UDP ports in a row are free")
+    raise NoPorts(f"no {len(wanted)} free ports were found on {HOST}")
 
 
-def _bind(held: ExitStack, kind: socket.SocketKind, port: int) -> int:
-    """`port` (0: any) bound until `held` ends; 0 when it is taken."""
-    if port > 65535:
-        return 0
+def _bind(held: ExitStack, kind: socket.SocketKind, port: int) -> bool:
     sock = held.enter_context(socket.socket(socket.AF_INET, kind))
     try:
         sock.bind((HOST, port))
     except OSError:
-        return 0
-    return int(sock.getsockname()[1])
+        return False
+    return True

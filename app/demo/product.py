@@ -42,6 +42,7 @@ class Product:
         self.webhook_secret = "whsec_" + b64encode(secrets.token_bytes(24)).decode()
         self._data = directory / "data"
         self._settings = dict(settings or {})
+        self._started = False
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> Api:
@@ -62,6 +63,7 @@ class Product:
             if time.monotonic() > deadline:
                 raise NotStarted(f"the product was not ready within {_START_WITHIN:.0f} s")
             await asyncio.sleep(_LOOK_EVERY)
+        self._started = True
         return self._api()
 
     @property
@@ -96,10 +98,11 @@ class Product:
             shutil.rmtree(self._data, ignore_errors=True)
 
     def last_lines(self) -> list[str]:
-        """The end of its log for people; warnings and errors only, if there are any."""
+        """The end of its log for people; once it has started warnings and errors only, if there are any."""
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
         telling = [line for line in lines if '"level": "error"' in line or '"level": "warning"' in line]
-        return [_readable(line) for line in telling or lines if line.strip()][-_TAIL_LINES:]
+        chosen = telling if telling and self._started else lines
+        return [_readable(line) for line in chosen if line.strip()][-_TAIL_LINES:]
 
     async def _is_ready(self) -> bool:
         if not (self._data / "account").exists():

@@ -15,7 +15,7 @@ from rich.text import Text
 from app.demo.story import Arrival, SipSeen, Story
 
 _WIDEST = 110  # columns
-_LEFT, _RIGHT = 31, 48  # columns of the two tables on a terminal of 80, frames included
+_LEFT, _RIGHT = 34, 46  # columns of the two tables on a terminal of 80, frames included
 _SIP_ROWS, _EVENT_ROWS = 9, 5  # kept free from the start, so that nothing jumps
 _STATUS_STYLE = {"completed": "green", "in-progress": "cyan", "ringing": "yellow"}
 

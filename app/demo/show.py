@@ -69,9 +69,9 @@ async def _demo(console: Console, directory: Path, callee_answers: int, receiver
         finally:
             last = product.last_lines()
             story.step("stopping")
+            await product.stop()  # first: what it still has to say is answered
             callee.stop()
             await receiver.stop()
-            await product.stop()
             product.remove_data()
             story.done(f"stopped everything after {time.monotonic() - began:.1f} s")
     if failure is None:
