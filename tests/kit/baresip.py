@@ -70,7 +70,7 @@ def _configure(folder: Path, port: int, *, answer: bool) -> None:
     )
     with wave.open(str(folder / "tone.wav"), "wb") as tone:
         tone.setparams((1, 2, 8000, 0, "NONE", ""))
-        tone.writeframes(b"".join(struct.pack("<h", round(8000 * math.sin(n * 0.35))) for n in range(8000)))
+        tone.writeframes(b"".join(struct.pack("<h", round(8000 * math.sin(n * 0.35))) for n in range(240_000)))
     mode = "auto" if answer else "manual"
     (folder / "accounts").write_text(f"<sip:bob@127.0.0.1:{port}>;regint=0;answermode={mode}\n")
     (folder / "contacts").write_text("")
