@@ -130,14 +130,18 @@ async def run_worker(settings: Settings) -> int:
 async def run_webhooks(settings: Settings) -> int:
     """Deliver what is owed until SIGTERM, then finish what is in flight."""
     from app.store.outbox import Outbox
+    from app.store.upkeep import Upkeep
     from app.webhooks.dispatch import Dispatcher
+    from app.webhooks.housekeeping import keep_house
 
     async with _database(settings, "webhooks") as (database, sealer):
         await _schema(database)
-        dispatcher = Dispatcher(
-            Outbox(database, sealer), database, policy=http_policy(settings), retries=settings.webhook_retries
-        )
-        loops = [loop.spawn(dispatcher.run(), "deliver")]
+        outbox = Outbox(database, sealer)
+        dispatcher = Dispatcher(outbox, database, policy=http_policy(settings), retries=settings.webhook_retries)
+        loops = [
+            loop.spawn(dispatcher.run(), "deliver"),
+            loop.spawn(keep_house(outbox, Upkeep(database)), "keep house"),
+        ]
         announce_ready()
         code = await _until_stopped(loops)
         await dispatcher.stop(settings.drain_seconds)

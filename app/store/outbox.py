@@ -20,6 +20,7 @@ from app.store.outbox_statements import (
     CLAIM,
     DESTINATIONS,
     DISOWN,
+    EXPIRE,
     FINISH,
     NEXT_DUE,
     RELEASE,
@@ -31,7 +32,7 @@ from app.store.seal import Sealer
 
 _log = log.get(__name__)
 
-LEASE = 60.0  # seconds that a claim holds
+LEASE = 20.0  # seconds that a claim holds: an attempt takes 15 at most, and a dispatcher may be killed
 _HOPS = 500  # destinations looked at in one claim; the next claim goes on behind them
 _PROBE_SECONDS = 20.0  # until another probe may be tried when nobody said what became of one: an attempt takes 15
 _SWEEP_SECONDS = 5.0  # the first retry's delay
@@ -219,6 +220,17 @@ class Outbox:
 
         async def work(connection: AsyncConnection) -> int:
             return len((await connection.execute(SWEEP, {"age": _SWEEP_SECONDS})).all())
+
+        return await self._database.run(work)
+
+    async def expire(self) -> int:
+        """End, as dead, what is past its time behind an open breaker; call it about every minute. How many."""
+
+        async def work(connection: AsyncConnection) -> int:
+            expired = (await connection.execute(EXPIRE)).all()
+            if expired:
+                await connection.execute(UNBLOCK, {"calls": list({row.call_sid for row in expired})})
+            return len(expired)
 
         return await self._database.run(work)
 

@@ -111,6 +111,25 @@ UPDATE webhook_outbox SET blocked = false WHERE id = ANY(ARRAY(
 )) RETURNING id
 """)
 
+# Attempts end what is claimed; this ends what an open breaker or a pause keeps from being claimed beyond its time.
+EXPIRE = statement("""
+WITH locked AS MATERIALIZED (
+    SELECT o.* FROM webhook_destination w JOIN webhook_outbox o ON o.destination_id = w.id
+    WHERE (w.breaker <> 'closed' OR w.paused) AND o.expires_at < now()
+      AND (o.lease_until IS NULL OR o.lease_until < now())
+    ORDER BY o.id LIMIT 1000 FOR UPDATE OF o SKIP LOCKED
+), gone AS (
+    DELETE FROM webhook_outbox WHERE id = ANY(ARRAY(SELECT id FROM locked))
+), history AS (
+    INSERT INTO webhook_delivery (id, message_id, destination_id, account_sid, call_sid, sequence, method, url,
+                                  url_sealed, body, state, attempts, created_at, expires_at)
+    SELECT id, message_id, destination_id, account_sid, call_sid, sequence, method, url, url_sealed, body, 'dead',
+           earlier + attempt, created_at, expires_at
+    FROM locked ORDER BY id
+)
+SELECT id, call_sid FROM locked
+""")
+
 NEXT_DUE = statement("""
 WITH RECURSIVE hop(destination_id) AS (
     (SELECT destination_id FROM webhook_outbox WHERE NOT blocked ORDER BY destination_id LIMIT 1)

@@ -308,3 +308,17 @@ async def test_a_claim_whose_answer_is_lost_is_made_again_at_once_and_burns_no_a
         [delivery] = await claim(Outbox(behind, sealer))
         assert delivery.attempt == 1
         await behind.close()
+
+
+async def test_what_an_open_breaker_keeps_beyond_its_time_ends_as_dead(database: Database, sealer: Sealer) -> None:
+    sid = await owe(database, sealer, 3)
+    outbox = Outbox(database, sealer)
+    [first] = await claim(outbox)
+    await outbox.finish([result(first, "owed", next_in=0.0, status=500)])
+    assert await outbox.expire() == 0
+    await outbox.breaker(first.destination_id, Breaker("open", 5, 5.0, 300.0))
+    assert await outbox.expire() == 0
+    await rows(database, "UPDATE webhook_outbox SET expires_at = now() - interval '1 s' RETURNING id")
+    assert await outbox.expire() == 3
+    histories = await Deliveries(database, sealer).for_call(ACCOUNT, sid)
+    assert [(one.state, one.sequence) for one in histories] == [("dead", 0), ("dead", 1), ("dead", 2)]
