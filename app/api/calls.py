@@ -107,11 +107,11 @@ def _wanted(members: Members) -> Literal["completed", "canceled"]:
     for name in members.repeated:
         report.add(Code.REPEATED_FIELD, f"`{shown(name)}` is there more than once; give it once", _ROOT.child(name))
     given = {name: value for name, value in members.items() if value is not None}
-    for name in given:
-        if name in ("rcml", "url", "method"):
+    for name in members:
+        if name in ("rcml", "url", "method") and name in given:
             detail = f"`{name}` is not supported yet; only status is"
             report.add(Code.NOT_SUPPORTED_YET, detail, _ROOT.child(name))
-        elif name != "status":
+        elif name not in ("status", "rcml", "url", "method"):
             report.add(Code.UNKNOWN_FIELD, f"`{shown(name)}` does not exist; correct or remove it", _ROOT.child(name))
     status = given.get("status")
     wanted: Literal["completed", "canceled"] = "canceled" if status == "canceled" else "completed"

@@ -74,7 +74,7 @@ def _filter(members: Members) -> DeliveryFilter:
         report.add(Code.REPEATED_FIELD, f"`{shown(name)}` is there more than once; give it once", _ROOT.child(name))
     given = {name: value for name, value in members.items() if value is not None}
     known = ("state", "callSid", "createdAfter", "createdBefore")
-    for name in given:
+    for name in members:
         if name not in known:
             detail = f"`{shown(name)}` does not exist; the members are {', '.join(known)}"
             report.add(Code.UNKNOWN_FIELD, detail, _ROOT.child(name))

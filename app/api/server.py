@@ -21,6 +21,7 @@ async def serve(app: FastAPI, *, host: str, port: int, root_path: str, ready: Ca
         root_path=root_path,
         http=Connection,
         ws="none",
+        lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,

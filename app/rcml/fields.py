@@ -105,12 +105,15 @@ OF_SIP = frozenset({"username", "password", *_STATUS_CALLBACK, *_YET_OF_SIP})
 
 def known(fields: Fields, names: Collection[str], check: Check, unknown: Code) -> None:
     """Reports every field that is not among `names`."""
+    if all(name in names for name in fields):
+        return
     folded = {name.lower(): name for name in names}
     for name, given in fields.items():
         if name in names:
             continue
         if name in _NOT_SUPPORTED:
-            check.report.add(Code.NOT_SUPPORTED, f"{given.name} is not supported; leave it out", given.place)
+            if given.value is not None:
+                check.report.add(Code.NOT_SUPPORTED, f"{given.name} is not supported; leave it out", given.place)
             continue
         meant = folded.get(name.lower())
         hint = f"did you mean {meant}?" if meant else "correct or remove it"

@@ -19,14 +19,13 @@ def parse(body: bytes, allowed: Rules) -> DialRequest:
     if not isinstance(value, Members):
         raise refusal(Code.WRONG_ROOT, "the body must be a JSON object", _ROOT)
     check = Check(allowed)
-    members = _fields(value, _ROOT, check)
+    members = _fields(value, _ROOT, {*rules.OF_REQUEST, *rules.OF_DIAL, "sip"}, check)
     request = _request(members, check)
     check.report.raise_if_any()
     return request
 
 
 def _request(members: Fields, check: Check) -> DialRequest:
-    rules.known(members, {*rules.OF_REQUEST, *rules.OF_DIAL, "sip"}, check, Code.UNKNOWN_FIELD)
     rules.base_url(members, check)
     rules.request_fields(members, check)
     document = Document(_dials(members, check))
@@ -66,21 +65,18 @@ def _target(item: Any, place: Place, check: Check) -> Target | None:
         detail = 'each target in `sip` must be an object: {"uri": "sip:alice@example.com"}'
         check.report.add(Code.TYPE_INVALID, detail, place)
         return None
-    members = _fields(item, place, check)
-    rules.known(members, {*rules.OF_SIP, "uri"}, check, Code.UNKNOWN_FIELD)
+    members = _fields(item, place, {*rules.OF_SIP, "uri"}, check)
     uri = members.get("uri")
     if uri is None:
         check.report.add(Code.URI_MISSING, "a target has no `uri`; write its SIP URI", place)
     return rules.sip(members, uri, check)
 
 
-def _fields(value: Members, place: Place, check: Check) -> Fields:
-    """The members that are not null: null is absent."""
+def _fields(value: Members, place: Place, names: set[str], check: Check) -> Fields:
+    """The members that are not null: null is absent, but its name must exist all the same."""
     for name in value.repeated:
         detail = f"`{shown(name)}` is there more than once; give it once"
         check.report.add(Code.REPEATED_FIELD, detail, place.child(name))
-    return {
-        name: Given(f"`{shown(name)}`", member, place.child(name))
-        for name, member in value.items()
-        if member is not None
-    }
+    given = {name: Given(f"`{shown(name)}`", member, place.child(name)) for name, member in value.items()}
+    rules.known(given, names, check, Code.UNKNOWN_FIELD)
+    return {name: member for name, member in given.items() if member.value is not None}

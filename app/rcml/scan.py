@@ -67,40 +67,46 @@ def scan(text: str) -> Scan:
     """Raises BadRequest (400) for a DOCTYPE, an entity that is not XML's own, and for too deep a nesting."""
     found = Scan(text)
     found._lines = [0, *(match.end() for match in re.finditer("\n", text))]
-    pieces: list[str] = []
+    verbatim: list[tuple[int, int]] = []  # comments, CDATA sections and processing instructions
     position = depth = 0
     while (less := text.find("<", position)) >= 0:
-        pieces.append(_escaped(found, position, less))
         end, depth = _step(found, less, depth)
         if end < 0:
-            position = less
             break
-        verbatim = text.startswith(("<!", "<?"), less)
-        pieces.append(text[less:end] if verbatim else _escaped(found, less, end))
+        if text[less + 1] in "!?":
+            verbatim.append((less, end))
         position = end
-    pieces.append(_escaped(found, position, len(text)))
-    found.safe = "".join(pieces)
+    found.safe = _safe(found, verbatim) if "&" in text else text
     return found
 
 
 def _step(found: Scan, less: int, depth: int) -> tuple[int, int]:
     """The end of what begins at the `<`, -1 where the text is not well-formed, and the depth behind it."""
     text = found.text
-    for opening, closing in _VERBATIM:
-        if text.startswith(opening, less):
-            end = text.find(closing, less + len(opening))
-            return (-1 if end < 0 else end + len(closing)), depth
-    if text[less : less + 9].upper() == "<!DOCTYPE":
-        raise refusal(Code.DTD_NOT_ALLOWED, "a DOCTYPE is not allowed; remove it", found.place(less))
-    if text.startswith("</", less):
-        return text.find(">", less) + 1 or -1, depth - 1
-    match = _START.match(text, less)
-    if match is None:
+    match text[less + 1 : less + 2]:
+        case "/":
+            return text.find(">", less) + 1 or -1, depth - 1
+        case "!" | "?":
+            return _verbatim(found, less), depth
+    start = _START.match(text, less)
+    if start is None:
         return -1, depth
     if depth >= MAX_DEPTH:
         raise refusal(Code.TOO_DEEP, f"elements are nested more than {MAX_DEPTH} deep", found.place(less))
-    found.tags.append(_tag(found, match))
-    return match.end(), depth if match["rest"].endswith("/") else depth + 1
+    found.tags.append(_tag(found, start))
+    return start.end(), depth if start["rest"].endswith("/") else depth + 1
+
+
+def _verbatim(found: Scan, less: int) -> int:
+    """The end of a comment, CDATA section or processing instruction."""
+    text = found.text
+    for opening, closing in _VERBATIM:
+        if text.startswith(opening, less):
+            end = text.find(closing, less + len(opening))
+            return -1 if end < 0 else end + len(closing)
+    if text[less : less + 9].upper() == "<!DOCTYPE":
+        raise refusal(Code.DTD_NOT_ALLOWED, "a DOCTYPE is not allowed; remove it", found.place(less))
+    return -1
 
 
 def _tag(found: Scan, match: re.Match[str]) -> Tag:
@@ -111,11 +117,18 @@ def _tag(found: Scan, match: re.Match[str]) -> Tag:
     return Tag(match["name"], match.start(), match.end(), attributes)
 
 
-def _escaped(found: Scan, start: int, end: int) -> str:
-    """`text[start:end]` with its raw ampersands as ``&amp;``; contract, section 1."""
-    if found.text.find("&", start, end) < 0:
-        return found.text[start:end]
+def _safe(found: Scan, verbatim: list[tuple[int, int]]) -> str:
+    """The text with its raw ampersands as ``&amp;`` (contract, section 1), outside of what is verbatim."""
+    pieces: list[str] = []
+    position = 0
+    for start, end in verbatim:
+        pieces += _escaped(found, position, start), found.text[start:end]
+        position = end
+    pieces.append(_escaped(found, position, len(found.text)))
+    return "".join(pieces)
 
+
+def _escaped(found: Scan, start: int, end: int) -> str:
     def escape(match: re.Match[str]) -> str:
         if match["name"] and match["name"] not in _ENTITIES:
             detail = f"&{shown(match['name'])}; is an entity of no XML; write the character itself, or &amp; for the &"

@@ -67,7 +67,11 @@ def _plain_log() -> None:
 
 @pytest_asyncio.fixture
 async def parts(database: Database, sealer: Sealer) -> AsyncIterator[ApiParts]:
-    placing, calls, queue = Placing(database, sealer), CallReads(database, sealer), DialQueue(database, sealer)
+    placing, calls, queue = (
+        Placing(database, sealer),
+        CallReads(database, sealer),
+        DialQueue(database, sealer, lease=600),
+    )
     await placing.start()
     yield ApiParts(
         settings=Settings(),

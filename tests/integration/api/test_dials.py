@@ -11,6 +11,7 @@ from app.calls.errors import Unavailable
 from app.rcml import serial
 from app.store.database import Database
 from app.store.queue import Capacity, DialQueue
+from app.store.seal import Sealer
 from tests.integration.api.conftest import Api
 from tests.unit.rcml.bad_addresses import BAD_ADDRESSES
 from tests.unit.rcml.bad_json import BAD_JSON
@@ -160,9 +161,9 @@ async def test_64_kib_are_read_and_one_byte_more_is_413(api: Api) -> None:
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (413, "body-too-large")
 
 
-async def test_without_a_worker_it_is_503(api: Api, database: Database) -> None:
+async def test_without_a_worker_it_is_503(api: Api, database: Database, sealer: Sealer) -> None:
     await api.parts.queue.unregister(api.worker_id)
-    async with api.with_parts(queue=DialQueue(database, None)) as client:  # type: ignore[arg-type] # seals nothing here
+    async with api.with_parts(queue=DialQueue(database, sealer)) as client:
         answer = await client.post("/v1/dials", json=BODY)
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (503, "no-worker")
     assert int(answer.headers["retry-after"]) >= 1

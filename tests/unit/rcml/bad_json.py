@@ -107,6 +107,8 @@ MEMBERS = [
         (("repeated-field", "/sip/0/uri"),),
     ),
     _with("unknown member", {"foo": 1}, ("unknown-field", "/foo")),
+    _with("unknown member that is null", {"foo": None}, ("unknown-field", "/foo")),
+    _sip("unknown member of a target that is null", {"": None}, ("unknown-field", "/sip/0/")),
     _with("member in another case", {"Timeout": 1}, ("unknown-field", "/Timeout")),
     _with("member with a slash", {"a/b~c": 1}, ("unknown-field", "/a~1b~0c")),
     _with("member that is empty", {"": 1}, ("unknown-field", "/")),
