@@ -9,8 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -31,6 +30,25 @@ print(server.start(), server.pid, flush=True)
 sys.stdin.read()
 """
 
+# Becomes `nobody` when everything is imported: interpreter and checkout may lie where only root can read.
+USER = """
+import os, sys
+from pathlib import Path
+import psycopg
+from app.store import embedded
+binaries, data_dir = Path(sys.argv[1]), Path(sys.argv[2])
+embedded.installed_binaries = lambda: binaries
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+server = embedded.EmbeddedPostgres(data_dir)
+with psycopg.connect(server.start()) as connection:
+    connection.execute("CREATE TABLE kept (value int)")
+print(server.home, oct(server.home.stat().st_mode & 0o777), flush=True)
+server.stop()
+"""
+
 
 @pytest.fixture
 def data_dir() -> Iterator[Path]:
@@ -43,6 +61,13 @@ def data_dir() -> Iterator[Path]:
 
 @pytest.fixture
 def server(data_dir: Path) -> Iterator[EmbeddedPostgres]:
+    made = EmbeddedPostgres(data_dir, durable=False)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def durable_server(data_dir: Path) -> Iterator[EmbeddedPostgres]:
     made = EmbeddedPostgres(data_dir)
     yield made
     made.stop()
@@ -88,24 +113,6 @@ def wait_for_end(pid: int, seconds: float = 30) -> None:
         assert select.select([handle], [], [], seconds)[0], f"process {pid} is still there after {seconds} s"
     finally:
         os.close(handle)
-
-
-def as_nobody(act: Callable[[], None]) -> None:
-    """Run `act` as the user `nobody`, in a fork: the interpreter itself may lie where only root can execute it."""
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            os.setgroups([])
-            os.setgid(65534)
-            os.setuid(65534)
-            act()
-            status = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(status)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_a_cold_start_gives_an_empty_utf8_database_that_wants_its_password(server: EmbeddedPostgres) -> None:
@@ -167,13 +174,13 @@ def test_a_second_owner_is_refused_with_the_pid_of_the_first(server: EmbeddedPos
 
 
 def test_a_killed_owner_takes_the_server_along_and_no_committed_row_is_lost(
-    server: EmbeddedPostgres, data_dir: Path
+    durable_server: EmbeddedPostgres, data_dir: Path
 ) -> None:
     owner, url, pid = own(data_dir)
     store(url, 1)
     kill(owner)
     wait_for_end(pid)
-    assert server.start() == url
+    assert durable_server.start() == url
     assert stored(url) == [1]
 
 
@@ -195,15 +202,15 @@ def test_a_server_that_outlived_its_owner_is_ended_by_the_next_start(server: Emb
     assert stored(url) == [1]
 
 
-def test_a_killed_server_recovers_with_the_same_address(server: EmbeddedPostgres) -> None:
-    url = server.start()
+def test_a_killed_server_recovers_with_the_same_address(durable_server: EmbeddedPostgres) -> None:
+    url = durable_server.start()
     store(url, 1)
-    killed = server.pid
+    killed = durable_server.pid
     assert killed is not None
     os.kill(killed, signal.SIGKILL)
     wait_for_end(killed)
-    assert not server.running
-    assert server.start() == url
+    assert not durable_server.running
+    assert durable_server.start() == url
     assert stored(url) == [1]
 
 
@@ -277,29 +284,16 @@ def copy_of_the_wheel(to: Path) -> Path:
     return to / package.name / "pginstall" / "bin"
 
 
-def test_it_runs_as_a_user_with_everything_in_the_data_directory(
-    data_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_runs_as_a_user_with_everything_in_the_data_directory(data_dir: Path) -> None:
     binaries = copy_of_the_wheel(data_dir / "wheel")  # that every user can read, wherever this checkout lies
-    monkeypatch.setattr(embedded, "installed_binaries", lambda: binaries)
     mine = data_dir / "mine"
     mine.mkdir()
     mine.chmod(0o777)
     data_dir.chmod(0o755)
-
-    def act() -> None:
-        server = EmbeddedPostgres(mine / "data dir")
-        try:
-            store(server.start(), 1)
-            assert server.home == mine / "data dir" / "postgres"
-            assert server.home.stat().st_mode & 0o777 == 0o700
-        finally:
-            server.stop()
-
-    if os.geteuid() == 0:
-        as_nobody(act)
-    else:
-        act()
+    ran = subprocess.run(
+        [sys.executable, "-c", USER, str(binaries), str(mine / "data dir")], cwd=ROOT, capture_output=True, text=True
+    )
+    assert ran.stdout == f"{mine}/data dir/postgres 0o700\n", ran.stderr
 
 
 def test_as_root_a_wheel_that_nobody_can_reach_is_copied_once(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
