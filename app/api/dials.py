@@ -19,6 +19,7 @@ from app.rcml.codes import Code
 from app.rcml.render import to_json, to_rcml
 from app.rcml.report import refusal
 from app.runtime import log
+from app.store.keys import is_used
 from app.store.placing import Idempotency
 
 _KEY = re.compile(r"[\x20-\x7e]{1,255}\Z")
@@ -32,10 +33,7 @@ def add_routes(router: APIRouter, parts: ApiParts, admission: Admission) -> None
         idempotency_key = _key(request)
         body = await bodies.read(request, *bodies.XML, bodies.JSON)
         asked = bodies.dial_request(body, request, parts)
-        wait = parts.rate_limit(account)
-        if wait is not None:
-            raise Refused(Code.RATE_LIMITED, headers={"Retry-After": str(wait)})
-        await admission.admit()
+        await _admit(account, idempotency_key, parts, admission)
         placed = await parts.place(
             account,
             asked,
@@ -54,6 +52,18 @@ def add_routes(router: APIRouter, parts: ApiParts, admission: Admission) -> None
         body = await bodies.read(request, *bodies.XML, bodies.JSON)
         asked = bodies.dial_request(body, request, parts)
         return Json({"json": to_json(asked, masked=True), "rcml": to_rcml(asked.document, masked=True)})
+
+
+async def _admit(account: AccountSid, key: str | None, parts: ApiParts, admission: Admission) -> None:
+    """Raises Refused when a new call may not be placed now; a request that is repeated places none."""
+    try:
+        wait = parts.rate_limit(account)
+        if wait is not None:
+            raise Refused(Code.RATE_LIMITED, headers={"Retry-After": str(wait)})
+        await admission.admit()
+    except Refused:
+        if key is None or not await is_used(parts.database, account, key):
+            raise
 
 
 def _key(request: Request) -> str | None:

@@ -22,6 +22,7 @@ async def serve(app: FastAPI, *, host: str, port: int, root_path: str, ready: Ca
         http=Connection,
         ws="none",
         lifespan="off",
+        proxy_headers=False,  # nothing here asks where a request came from
         log_config=None,
         access_log=False,
         server_header=False,

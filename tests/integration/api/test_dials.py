@@ -105,6 +105,17 @@ async def test_the_same_key_and_body_is_one_call_also_in_parallel(api: Api, data
     assert again.json()["idempotencyKey"] == "order 42" and len(again.json()["legs"]) == 1
 
 
+async def test_a_repeated_request_is_answered_also_when_nothing_new_would_be(api: Api) -> None:
+    headers = {"Idempotency-Key": "k"}
+    first = await api.client.post("/v1/dials", json=BODY, headers=headers)
+    for full in ({"queue": Queue(Capacity(workers=0, free=0, waiting=0, rate=0))}, {"rate_limit": lambda account: 1}):
+        async with api.with_parts(**full) as client:
+            again = await client.post("/v1/dials", json=BODY, headers=headers)
+            other = await client.post("/v1/dials", json=BODY, headers={"Idempotency-Key": "other"})
+        assert (again.status_code, again.json()["sid"]) == (202, first.json()["sid"])
+        assert other.status_code in (429, 503)
+
+
 async def test_the_same_key_with_another_body_or_query_conflicts(api: Api) -> None:
     headers = {"Idempotency-Key": "k"}
     assert (await api.client.post("/v1/dials", content=RCML, headers=headers | XML)).status_code == 202

@@ -6,6 +6,7 @@ from typing import Any
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from schemathesis import GenerationMode
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from app.api.openapi import document
@@ -17,7 +18,7 @@ EXAMPLES = 25  # of valid and of invalid data each, for every operation: about 1
 async def test_it_finds_nothing(api: Api, address: tuple[str, int]) -> None:
     schema = schemathesis.openapi.from_dict(document(api.app))
     schema.config.generation.update(with_security_parameters=False)  # every request is sent with the account's
-    operations = [result.ok() for result in schema.get_all_operations()]
+    operations = [result.ok() for result in schema.get_all_operations() if isinstance(result, Ok)]
     assert len(operations) == 13
     base_url = f"http://{address[0]}:{address[1]}"
     for operation in operations:

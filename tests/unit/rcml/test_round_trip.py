@@ -68,7 +68,9 @@ callbacks = st.builds(
 credentials = st.tuples(st.none(), st.none()) | st.tuples(
     texts.filter(lambda text: 0 < len(text) <= 255), texts.filter(lambda text: len(text) <= 255)
 )
-targets = st.builds(lambda uri, pair, callback: Target(uri, *pair, callback), uris, credentials, st.none() | callbacks)
+targets = st.builds(
+    lambda uri, pair, callback: Target(uri, pair[0], pair[1], callback), uris, credentials, st.none() | callbacks
+)
 dials = st.builds(
     Dial,
     st.lists(targets, min_size=1, max_size=3).map(tuple),
