@@ -1,5 +1,10 @@
 """Fixtures that every test can use."""
 
+import signal
+
 from tests.kit.postgres import database, database_url, empty_database_url, postgres_url, sealer
 
 __all__ = ["database", "database_url", "empty_database_url", "postgres_url", "sealer"]
+
+# A shell starts background jobs with SIGINT ignored, and every process that a test starts would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
