@@ -8,7 +8,6 @@ sockets, as a call of the product does.
 
 import asyncio
 import json
-import socket
 import sys
 import time
 from collections import Counter
@@ -18,12 +17,13 @@ from app.calls.outcome import Outcome
 from app.calls.ports import Answered, Ended, LegOrder, Phone
 from app.calls.sid import new_account_sid, new_call_sid
 from app.calls.uri import NameAddr, SipUri
+from app.demo.ports import choose
 from app.runtime import loop
 from app.runtime.clock import SteadyClock
 from app.runtime.settings import Settings
 from app.wiring import make_phone
 from bench.report import quantile
-from bench.sipp import HOST, free_port
+from bench.sipp import HOST
 
 _GIVE_UP = 40.0  # seconds for one call: longer than any transaction
 
@@ -97,7 +97,7 @@ async def run(port: int, calls: int, rate: float, at_once: int) -> dict[str, Any
 def _settings() -> Settings:
     return Settings(
         sip_host=HOST,
-        sip_port=free_port(socket.SOCK_DGRAM),
+        sip_port=choose().sip,
         rtp_ports="20000-29999",
         sip_allow="127.0.0.0/8",
     )
