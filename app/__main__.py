@@ -2,12 +2,17 @@
 
 import asyncio
 import json
-from typing import Annotated
+from collections.abc import Coroutine
+from enum import StrEnum
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 from pydantic import ValidationError
 
+from app.calls.errors import DialError
 from app.runtime.settings import Settings
+
+T = TypeVar("T")
 
 cli = typer.Typer(
     help="Dial-to-SIP: one HTTP request places a SIP call, and every event of it reaches your webhook.",
@@ -54,19 +59,29 @@ def migrate() -> None:
     """Bring the database's schema to this version, and create the first account if there is none."""
     from app.wiring import migrate_and_create_account
 
-    typer.echo(asyncio.run(migrate_and_create_account(_settings("DIAL_DATABASE_URL", "DIAL_SECRET_KEY"))))
+    settings = _settings("DIAL_DATABASE_URL", "DIAL_SECRET_KEY")
+    typer.echo(_done(migrate_and_create_account(settings)))
+
+
+class AccountAction(StrEnum):
+    CREATE = "create"
+    ROTATE = "rotate-secret"
 
 
 @cli.command()
 def account(
-    action: Annotated[str, typer.Argument(help="create, or rotate-secret with a sid")],
-    sid: Annotated[str, typer.Argument()] = "",
+    action: Annotated[AccountAction, typer.Argument(help="make another account, or give SID a new webhook secret")],
+    sid: Annotated[str, typer.Argument(help="of the account whose webhook secret is to change")] = "",
 ) -> None:
-    """Create an account or give one a new webhook secret; during rotation both secrets sign."""
-    from app.wiring import manage_account
+    """Print new credentials, once. During the rotation of a webhook secret, for a day, the old one signs too."""
+    from app.wiring import manage_account, reachable
 
-    settings = _settings("DIAL_DATABASE_URL", "DIAL_SECRET_KEY")
-    typer.echo(json.dumps(asyncio.run(manage_account(settings, action, sid)), indent=2))
+    if (action is AccountAction.ROTATE) != bool(sid):
+        _refuse("rotate-secret wants the sid of an account, create wants none")
+    chosen = reachable(_settings())
+    if chosen is None:
+        _refuse("there is no database yet: start the service first, or set DIAL_DATABASE_URL and DIAL_SECRET_KEY")
+    typer.echo(json.dumps(_done(manage_account(chosen, sid or None)), indent=2))
 
 
 @cli.command()
@@ -110,6 +125,20 @@ def _serve(role: str) -> None:
     raise typer.Exit(serve(role, _settings("DIAL_DATABASE_URL", "DIAL_SECRET_KEY")))
 
 
+def _refuse(why: str) -> NoReturn:
+    typer.echo(why, err=True)
+    raise typer.Exit(2)
+
+
+def _done(work: Coroutine[Any, Any, T]) -> T:
+    """The result, or one line about why there is none and exit status 1."""
+    try:
+        return asyncio.run(work)
+    except DialError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+
+
 def _settings(*required: str) -> Settings:
     """The settings, or a clear word about the one that is wrong or missing and exit status 2."""
     try:
@@ -121,8 +150,7 @@ def _settings(*required: str) -> Settings:
         raise typer.Exit(2) from None
     for variable in required:
         if not getattr(chosen, variable.removeprefix("DIAL_").lower()).get_secret_value():
-            typer.echo(f"{variable} is not set; only the role `all` can do without it", err=True)
-            raise typer.Exit(2)
+            _refuse(f"{variable} is not set; only the role `all` can do without it")
     return chosen
 
 

@@ -102,7 +102,7 @@ class Accounts:
         async def work(connection: AsyncConnection) -> SigningSecrets:
             found = await self._signing(connection, sid)
             if found is None:
-                raise NotFound(sid)
+                raise NotFound(f"there is no account {sid}")
             return found
 
         return await self._database.run(work)
@@ -122,7 +122,7 @@ class Accounts:
 
         async def work(connection: AsyncConnection) -> None:
             if (await connection.execute(FIND, {"sid": sid})).one_or_none() is None:
-                raise NotFound(sid)
+                raise NotFound(f"there is no account {sid}")
             await self._add_secret(connection, sid, secret, overlap=overlap)
 
         await self._database.run(work)

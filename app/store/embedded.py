@@ -72,6 +72,13 @@ class EmbeddedPostgres:
         process = self._process
         return process.pid if process is not None and process.poll() is None else None
 
+    def address(self) -> str | None:
+        """Where a server that somebody else started for this data directory is reached; None if there never was one."""
+        port, password = self.home / "port", self.home / "password"
+        if not (port.exists() and password.exists()):
+            return None
+        return _url(password.read_text().strip(), int(port.read_text()))
+
     def start(self) -> str:
         """Start the server and return its URL, password included. From the main thread only; raises CannotStart."""
         if self.running:
@@ -122,7 +129,7 @@ class EmbeddedPostgres:
             )
             if postmaster.wait_ready(self._process, data, seconds=_START_SECONDS):
                 (home / "port").write_text(f"{port}\n")
-                self._url = f"postgresql://{DATABASE}:{password}@127.0.0.1:{port}/{DATABASE}"
+                self._url = _url(password, port)
                 _ensure_database(self._url)
                 return self._url
         raise CannotStart(f"{log} ends with\n{_tail(log)}\n")
@@ -185,6 +192,10 @@ def installed_binaries() -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise CannotStart(f"the package {_WHEEL} is not installed")
     return Path(spec.submodule_search_locations[0]) / "pginstall" / "bin"
+
+
+def _url(password: str, port: int) -> str:
+    return f"postgresql://{DATABASE}:{password}@127.0.0.1:{port}/{DATABASE}"
 
 
 def _lock(path: Path, data_dir: Path) -> int:

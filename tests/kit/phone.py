@@ -3,9 +3,9 @@
 import asyncio
 from dataclasses import dataclass, field
 
+from app.calls.errors import NoFreePort
 from app.calls.outcome import Outcome
 from app.calls.ports import Answered, Clock, DialogFacts, Ended, LegOrder, Moved, Progress, Signal, Silence
-from app.calls.errors import NoFreePort
 
 
 @dataclass(slots=True)

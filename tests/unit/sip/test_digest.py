@@ -150,4 +150,4 @@ def test_64_kb_of_anything_is_read_in_linear_time(unit: str) -> None:
     begun = time.process_time()
     with contextlib.suppress(ValueError):
         choose(["Digest " + unit * (65536 // len(unit)), 'Digest x="' + unit * (65536 // len(unit))])
-    assert time.process_time() - begun < 0.25
+    assert time.process_time() - begun < 2  # seconds; what is quadratic takes minutes
