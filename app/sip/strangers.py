@@ -77,6 +77,29 @@ class _Unheard:
 _UNHEARD = _Unheard()
 
 
+class _Canceled:
+    """The user of a stranger's CANCEL.
+
+    The facts may be older than the call: the dead worker acknowledged a 2xx before it could write that down. Then the
+    CANCEL comes too late, the INVITE gets no other answer, and only a BYE ends the call (§9.1, §15).
+    """
+
+    def __init__(self, stranger: "_Stranger", patience: float) -> None:
+        self._stranger = stranger
+        self._patience = patience
+
+    def on_response(self, response: SipMessage) -> None:
+        if response.status_code >= 200:
+            # A 200 to the CANCEL has the tag that the INVITE was answered with (§9.2).
+            to = response.first("to") if response.status_code < 300 else None
+            asyncio.get_running_loop().call_later(self._patience, self._stranger.bye_unheard, to or "")
+
+    def on_timeout(self) -> None:
+        self._stranger.bye_unheard("")
+
+    def on_unsendable(self, why: str) -> None: ...
+
+
 class _Stranger:
     """The INVITE or dialog of somebody who is gone."""
 
@@ -87,10 +110,16 @@ class _Stranger:
         self._via = Via.parse(facts["via"])
         self._branch = self._via.branch or ""
         self._acks: dict[str, bytes] = {}
+        self._heard = False  # a final answer to the INVITE
 
     def bye(self) -> None:
-        facts = self._facts
-        self._request("BYE", facts.get("remote_target") or facts["request_uri"], facts["to"], facts["routes"], True)
+        self._bye(self._facts["to"])
+
+    def bye_unheard(self, to: str) -> None:
+        """After a CANCEL that changed nothing: end the dialog whose tag is known, from the facts or from `to`."""
+        known = next((value for value in (self._facts["to"], to) if _has_tag(value)), None)
+        if known is not None and not self._heard:
+            self._bye(known)
 
     def cancel(self) -> None:
         """Whether a provisional is known or not: the facts may be older than it."""
@@ -98,11 +127,12 @@ class _Stranger:
         endpoint.answer_late(branch, "INVITE", self)
         asyncio.get_running_loop().call_later(endpoint.timing.lifetime, endpoint.ignore_late, branch, "INVITE")
         data = build.cancel_for(self._invite())
-        endpoint.request(self._hop, data, _UNHEARD, branch=branch, method="CANCEL")
+        endpoint.request(self._hop, data, _Canceled(self, endpoint.timing.t1), branch=branch, method="CANCEL")
 
     def on_response(self, response: SipMessage) -> None:
         """A late answer to the INVITE: its ACK, and a BYE for a 2xx."""
         code, tag = response.status_code, response.to_tag or ""
+        self._heard = self._heard or code >= 200
         if code >= 300:
             self._endpoint.send(self._hop, build.ack_for(self._invite(), response))
         elif code >= 200 and tag in self._acks:
@@ -117,6 +147,10 @@ class _Stranger:
     def on_timeout(self) -> None: ...
 
     def on_unsendable(self, why: str) -> None: ...
+
+    def _bye(self, to: str) -> None:
+        facts = self._facts
+        self._request("BYE", facts.get("remote_target") or facts["request_uri"], to, facts.get("routes", []), True)
 
     def _request(self, method: str, target: str, to: str, routes: list[str], is_transaction: bool) -> bytes:
         """Sent where the INVITE went: that address was checked when the call was placed."""
@@ -162,6 +196,13 @@ def _without_tag(value: str) -> str:
     """A CANCEL's To is that of the INVITE, which had no tag (§9.1)."""
     address = Address.parse(value)
     return str(Address(address.uri, address.display, tuple(p for p in address.params if p[0].lower() != "tag")))
+
+
+def _has_tag(value: str) -> bool:
+    try:
+        return any(name.lower() == "tag" for name, _ in Address.parse(value).params)
+    except HeaderError:
+        return False
 
 
 def _contact(response: SipMessage) -> str | None:

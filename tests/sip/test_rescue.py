@@ -2,11 +2,12 @@
 
 from app.calls.outcome import Outcome
 from app.calls.ports import DialogFacts, Progress
+from app.sip.message import SipMessage
 from tests.sip.conftest import Bench, NewBench, answered, told
 from tests.sip.peer import Peer, row
 
 
-async def dies_ringing(bench: Bench, peer: Peer) -> tuple[DialogFacts, object]:
+async def dies_ringing(bench: Bench, peer: Peer) -> tuple[DialogFacts, SipMessage]:
     leg = await bench.call(peer.uri)
     invite = await peer.expect("INVITE")
     peer.answer(invite, 180)
@@ -91,3 +92,27 @@ async def test_a_leg_that_was_never_invited_is_canceled_without_harm(new_bench: 
     await survivor.phone.hang_up_stranger(facts)
     peer.answer(await peer.expect("CANCEL"), 481)
     await peer.silence(survivor.address)
+
+
+async def test_a_call_whose_answer_was_acked_but_never_written_down_gets_a_bye(
+    new_bench: NewBench, peer: Peer
+) -> None:
+    """The CANCEL comes too late, and no further answer to the INVITE will come."""
+    dead, survivor = await new_bench(), await new_bench()
+    facts, invite = await dies_ringing(dead, peer)
+    await survivor.phone.hang_up_stranger(facts)
+    peer.answer(await peer.expect("CANCEL"), 481)
+    bye = await peer.expect("BYE")
+    assert (bye.to_tag, bye.request_uri, bye.call_id) == (peer.tag, facts["remote_target"], invite.call_id)
+
+
+async def test_a_cancels_answer_names_the_dialog_when_no_provisional_did(new_bench: NewBench, peer: Peer) -> None:
+    dead, survivor = await new_bench(), await new_bench()
+    leg = await dead.call(peer.uri)
+    invite = await peer.expect("INVITE")
+    facts = leg.facts()
+    await dies(dead)
+    await survivor.phone.hang_up_stranger(facts)
+    peer.answer(await peer.expect("CANCEL"), 200)
+    bye = await peer.expect("BYE")
+    assert (bye.to_tag, bye.request_uri, bye.call_id) == (peer.tag, invite.request_uri, invite.call_id)
