@@ -16,13 +16,15 @@ from pathlib import Path
 from app.calls.errors import DialError
 from app.runtime import log
 from app.runtime.settings import Settings
-from app.runtime.supervised import READY_FD
+from app.runtime.supervised import PREDECESSOR, READY_FD
 from app.store.embedded import EmbeddedPostgres
 
 _LOOPBACK = "127.0.0.0/8,::1/128"
 _READY_WITHIN = 60.0  # seconds
-_RESTART_AT_MOST_EVERY = (0.1, 5.0)  # seconds, doubling while a role dies young
+_RESTART_AT_MOST_EVERY = (0.1, 2.0)  # seconds, doubling while a role dies young; its calls wait for their rescue
 _YOUNG = 10.0  # seconds
+_DATABASE_LOOK = 0.25  # seconds
+_LINE = 64  # bytes, written at once
 
 _log = log.get(__name__)
 
@@ -39,6 +41,7 @@ class RoleProcess:
     environment: Mapping[str, str]
     process: asyncio.subprocess.Process | None = None
     started_at: float = 0.0
+    name: str = ""  # what it, or the last one that got so far, announced
     restart_after: float = field(default=_RESTART_AT_MOST_EVERY[0])
 
     async def start(self) -> None:
@@ -47,12 +50,14 @@ class RoleProcess:
         self.started_at = time.monotonic()
         self.process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "app", self.role,
-            env={**os.environ, **self.environment, READY_FD: str(writing)},
+            env={**os.environ, **self.environment, READY_FD: str(writing), PREDECESSOR: self.name},
             pass_fds=(writing,),
         )  # fmt: skip
         os.close(writing)
-        if not await _word_from(reading):
+        word = await _word_from(reading)
+        if not word:
             raise StartFailed(f"the {self.role} process did not start; see its lines above")
+        self.name = word.strip() or self.name
 
     def send(self, number: signal.Signals) -> None:
         if self.process is not None and self.process.returncode is None:
@@ -77,7 +82,7 @@ def run_all(settings: Settings) -> int:
     embedded = None if settings.database_url.get_secret_value() else EmbeddedPostgres(settings.data_dir)
     try:
         url = embedded.start() if embedded else settings.database_url.get_secret_value()
-        return asyncio.run(_run(settings, url, is_embedded=embedded is not None))
+        return asyncio.run(_run(settings, url, embedded))
     except (StartFailed, DialError) as error:
         _log.error("all.start_failed", error=str(error))
         return 1
@@ -86,14 +91,14 @@ def run_all(settings: Settings) -> int:
             embedded.stop()
 
 
-async def _run(settings: Settings, url: str, *, is_embedded: bool) -> int:
-    house = _furnish(settings, url, is_embedded=is_embedded)
+async def _run(settings: Settings, url: str, embedded: EmbeddedPostgres | None) -> int:
+    house = _furnish(settings, url, is_embedded=embedded is not None)
     supervisor = Supervisor([RoleProcess(*role) for role in _roles(settings, house.environment)])
     # The roles load their code, which takes longer, while the schema is seen to; they wait for it.
     if await supervisor.start(beside=_set_up_database(settings, house)):
         sys.stdout.write(_welcome(settings, house))
         sys.stdout.flush()
-        await supervisor.watch()
+        await supervisor.watch(embedded)
     await supervisor.stop(settings.drain_seconds)
     return 0
 
@@ -118,10 +123,12 @@ class Supervisor:
             raise StartFailed(str(error) or f"the roles were not ready within {_READY_WITHIN:.0f} s") from error
         return not self._stop.is_set()
 
-    async def watch(self) -> None:
+    async def watch(self, embedded: EmbeddedPostgres | None) -> None:
         """Restart what dies, until a signal comes."""
         async with asyncio.TaskGroup() as group:
             watchers = [group.create_task(self._keep_alive(role)) for role in self._roles]
+            if embedded is not None:
+                watchers.append(group.create_task(_keep_running(embedded)))
             await self._stop.wait()
             for watcher in watchers:
                 watcher.cancel()
@@ -252,14 +259,29 @@ def _write_private(path: Path, text: str) -> None:
     draft.replace(path)
 
 
-async def _word_from(reading: int) -> bool:
-    """True when a byte comes through the pipe, False when the other end closes without one."""
+async def _keep_running(embedded: EmbeddedPostgres) -> None:
+    """Start the embedded database again when it has died; at the same address, so that nobody need be told.
+
+    It starts in this thread, whose life it is bound to: meanwhile a signal waits, a second or two.
+    """
+    while True:
+        await asyncio.sleep(_DATABASE_LOOK)
+        if not embedded.running:
+            _log.error("database.died")
+            try:
+                embedded.start()
+            except DialError as error:
+                _log.error("database.restart_failed", error=str(error))
+
+
+async def _word_from(reading: int) -> str:
+    """The line that comes through the pipe; empty when the other end closes without one."""
     running = asyncio.get_running_loop()
-    ready: asyncio.Future[bool] = running.create_future()
+    ready: asyncio.Future[str] = running.create_future()
 
     def heard() -> None:
         if not ready.done():
-            ready.set_result(bool(os.read(reading, 1)))
+            ready.set_result(os.read(reading, _LINE).decode())
 
     running.add_reader(reading, heard)
     try:

@@ -16,7 +16,7 @@ from app.dialing.place import LocalHost
 from app.runtime import log, loop
 from app.runtime.clock import SteadyClock
 from app.runtime.settings import Settings
-from app.runtime.supervised import announce_ready
+from app.runtime.supervised import announce_ready, predecessor
 from app.store import migrate
 from app.store.database import Database
 from app.store.seal import Sealer
@@ -79,7 +79,7 @@ async def run_worker(settings: Settings) -> int:
     from app.dialing.run import Running
     from app.store.changes import Changes
     from app.store.queue import DialQueue
-    from app.worker.lease import Lease
+    from app.worker.lease import Holder, Lease
     from app.worker.pool import Pool, PoolParts
     from app.worker.sweep import Sweep
 
@@ -89,9 +89,13 @@ async def run_worker(settings: Settings) -> int:
         changes, queue = Changes(database, sealer), DialQueue(database, sealer)
         await changes.start()
         phone = make_phone(settings, clock)
-        await phone.start()
-        host, port = settings.sip_host, settings.sip_port
-        lease = Lease(queue, capacity=settings.max_calls, sip_host=host, sip_port=port, clock=clock)
+        try:
+            await phone.start()
+        except OSError as error:
+            where = f"{settings.sip_host}:{settings.sip_port}"
+            _log.error("sip.cannot_bind", sip=where, error=error.strerror, remedy="see DIAL_SIP_HOST, DIAL_SIP_PORT")
+            return 1
+        lease = Lease(queue, Holder("worker", settings.max_calls, settings.sip_host, settings.sip_port), clock)
         await lease.register()
         rescue = Rescue(changes, clock)
 
@@ -110,14 +114,15 @@ async def run_worker(settings: Settings) -> int:
                 max_wait=settings.max_wait,
             )
         )
-        sweep = Sweep(queue, lease, rescue, phone, max_wait=settings.max_wait)
+        before = int(predecessor() or 0)
+        sweep = Sweep(queue, lease, rescue, max_wait=settings.max_wait, phone=phone, predecessor=before)
         loops = [
             loop.spawn(pool.claim_dials(), "claim dials"),
             loop.spawn(pool.obey(), "obey the API"),
-            loop.spawn(lease.keep(lambda: pool.running, lambda: pool.accepting), "keep the lease"),
+            loop.spawn(lease.keep(lambda: pool.running, lambda: pool.accepting, pool.forfeit), "keep the lease"),
             loop.spawn(sweep.run(), "sweep"),
         ]
-        announce_ready()
+        announce_ready(str(lease.worker_id))
         code = await _until_stopped(loops)
         await pool.drain(settings.drain_seconds if code == 0 else 0)
         await _cancel(loops)
@@ -128,24 +133,39 @@ async def run_worker(settings: Settings) -> int:
 
 
 async def run_webhooks(settings: Settings) -> int:
-    """Deliver what is owed until SIGTERM, then finish what is in flight."""
+    """Deliver what is owed until SIGTERM, then finish what is in flight. Ends dials in time when no worker lives."""
+    from app.dialing.rescue import Rescue
+    from app.store.changes import Changes
     from app.store.outbox import Outbox
+    from app.store.queue import DialQueue
     from app.store.upkeep import Upkeep
     from app.webhooks.dispatch import Dispatcher
     from app.webhooks.housekeeping import keep_house
+    from app.worker.lease import Holder, Lease
+    from app.worker.sweep import Sweep
 
     async with _database(settings, "webhooks") as (database, sealer):
+        clock = SteadyClock()
         await _schema(database)
+        changes, queue = Changes(database, sealer), DialQueue(database, sealer)
+        await changes.start()
+        lease = Lease(queue, Holder("webhooks", capacity=0), clock)
+        await lease.register()
+        sweep = Sweep(queue, lease, Rescue(changes, clock), max_wait=settings.max_wait)
         outbox = Outbox(database, sealer)
         dispatcher = Dispatcher(outbox, database, policy=http_policy(settings), retries=settings.webhook_retries)
         loops = [
             loop.spawn(dispatcher.run(), "deliver"),
             loop.spawn(keep_house(outbox, Upkeep(database)), "keep house"),
+            loop.spawn(sweep.run(), "sweep"),
+            loop.spawn(lease.keep(lambda: 0, lambda: False, lambda: None), "keep the lease"),
         ]
         announce_ready()
         code = await _until_stopped(loops)
         await dispatcher.stop(settings.drain_seconds)
         await _cancel(loops)
+        await changes.stop()
+        await lease.give_up()
         return code
 
 

@@ -76,6 +76,10 @@ class Leg:
         if self._phone_leg is not None:
             self._phone_leg.signals.put_nowait(Ended(self._clock.now(), outcome))
 
+    def forfeit(self) -> None:
+        """Hang up on the wire and leave the record alone: whoever took this call over ends it."""
+        self._release()
+
     async def _call(self, phone: Phone) -> None:
         try:
             leg = self._phone_leg = phone.leg(self._order)

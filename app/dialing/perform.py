@@ -59,6 +59,11 @@ class Race:
             if sid is None or leg.record.call.sid == sid:
                 leg.end(outcome_of(leg.record))
 
+    def forfeit(self) -> None:
+        """Let every leg go on the wire; its record is somebody else's."""
+        for leg in self._legs:
+            leg.forfeit()
+
     def cancel(self, sid: CallSid) -> None:
         """End the leg that is called `sid` unless it was answered meanwhile."""
         for leg in self._legs:

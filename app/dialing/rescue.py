@@ -2,14 +2,19 @@
 calls of a worker that died.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from app.calls.call import Call
+from app.calls.errors import Fenced
 from app.calls.outcome import CANCELED_BY_API, NO_CAPACITY, Outcome, worker_lost
 from app.calls.ports import Clock
 from app.dialing.record import Journal, Record
+from app.runtime import log
 from app.store.queue import ClaimedDial
+
+_log = log.get(__name__)
 
 OutcomeOf = Callable[[bool], Outcome]  # given whether that call had been answered
 
@@ -40,5 +45,9 @@ class Rescue:
         for leg in leg_records:
             leg.end(outcome_of(leg.is_answered))
         parent_record.end(outcome_of(any(leg.is_answered for leg in leg_records)))
-        for record in (*leg_records, parent_record):
-            await record.written
+        writing = [record.written for record in (*leg_records, parent_record)]
+        for error in await asyncio.gather(*writing, return_exceptions=True):
+            if isinstance(error, Fenced):
+                _log.info("rescue.fenced", call=parent.sid, detail=str(error))  # another rescuer was faster
+            elif error is not None:
+                _log.error("rescue.unwritten", call=parent.sid, error=str(error))

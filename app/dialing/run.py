@@ -3,6 +3,7 @@
 One task per dial; `hang_up` and `lose` reach it from outside while it runs.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -51,6 +52,7 @@ class RunningDial:
         self._race: Race | None = None
         self._connected = False  # whether any leg of any Dial was
         self._end: Outcome | None = None  # what ended it before its document did
+        self._task: asyncio.Task[None] | None = None
 
     @property
     def sid(self) -> CallSid:
@@ -58,6 +60,7 @@ class RunningDial:
 
     async def run(self) -> None:
         """Until the parent's end is durable; Fenced ends it quietly, for somebody else has the call now."""
+        self._task = asyncio.current_task()
         try:
             verbs = serial.loads(self._claimed.document).document.verbs
         except ValueError as error:
@@ -70,6 +73,13 @@ class RunningDial:
             await self._parent.written
         except Fenced:
             self.lose()
+
+    def forfeit(self) -> None:
+        """Another worker ends this call and its record: let go on the wire, and say nothing more."""
+        if self._race is not None:
+            self._race.forfeit()
+        if self._task is not None:
+            self._task.cancel()
 
     def hang_up(self, sid: CallSid, wanted: str) -> None:
         """What the API asked: `wanted` is completed or canceled; `sid` this call, one of its legs or a stranger."""

@@ -6,15 +6,21 @@ import signal
 import sys
 
 READY_FD = "DIAL_READY_FD"  # the write end of the supervisor's pipe
+PREDECESSOR = "DIAL_PREDECESSOR"  # what the process before this one, which the supervisor saw die, had announced
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
-def announce_ready() -> None:
-    """Tell the supervisor, if there is one, that this process serves now."""
+def announce_ready(name: str = "") -> None:
+    """Tell the supervisor, if there is one, that this process serves now and by which `name` others know it."""
     descriptor = os.environ.pop(READY_FD, None)
     if descriptor is not None:
-        os.write(int(descriptor), b"\n")
+        os.write(int(descriptor), f"{name}\n".encode())
         os.close(int(descriptor))
+
+
+def predecessor() -> str:
+    """The name of the process whose place this one took after its death; empty when there was none."""
+    return os.environ.pop(PREDECESSOR, "")
 
 
 def die_with_supervisor() -> None:

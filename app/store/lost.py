@@ -16,7 +16,12 @@ NOBODY = 0  # the worker of calls whose claim was committed but never heard of; 
 
 ONE_RESCUER = statement("SELECT pg_try_advisory_xact_lock(hashtext('dial-to-sip rescue'))")
 SERVER_START = statement("SELECT pg_postmaster_start_time()")
-# Who holds calls is found by hopping from one worker_id of the index to the next.
+# What the supervisor saw die needs no watching.
+DECLARE = statement("""
+UPDATE worker SET taken = true, accepting = false, lease_until = now() WHERE id = :id AND NOT taken
+""")
+# Who holds calls is found by hopping from one worker_id of the index to the next. A lease that has just lapsed is left
+# for a moment to the process that takes the dead one's place: it is bound where the peers' answers go.
 DEAD = statement("""
 WITH RECURSIVE holder(id) AS (
     (SELECT worker_id FROM calls WHERE worker_id IS NOT NULL ORDER BY worker_id LIMIT 1)
@@ -24,7 +29,8 @@ WITH RECURSIVE holder(id) AS (
     SELECT (SELECT c.worker_id FROM calls c WHERE c.worker_id > h.id ORDER BY c.worker_id LIMIT 1)
     FROM holder h WHERE h.id IS NOT NULL
 ), late AS (
-    UPDATE worker SET taken = true, accepting = false WHERE lease_until < now() RETURNING id
+    UPDATE worker SET taken = true, accepting = false
+    WHERE taken OR (CAST(:watched AS boolean) AND lease_until < now() - make_interval(secs => :grace)) RETURNING id
 )
 SELECT id FROM late
 UNION
@@ -83,6 +89,7 @@ class Vigil:
 
     def __init__(self, lease: float) -> None:
         self._lease = lease
+        self.grace = lease / 2  # seconds that a lapsed lease is left to whoever knows better
         self._server: datetime | None = None
         self._since = self._last = time.monotonic()
 
@@ -103,6 +110,7 @@ class Vigil:
 class Rescuer:
     worker_id: int
     token: int
+    predecessor: int = 0  # the worker whose place this one took, known to be dead
 
 
 async def take_lost(
@@ -110,9 +118,11 @@ async def take_lost(
 ) -> list[LostDial]:
     """One look, by one process at a time; nothing when another one is looking."""
     watched = vigil.look((await connection.execute(SERVER_START)).scalar_one())
-    if not watched or not (await connection.execute(ONE_RESCUER)).scalar_one():
+    if not (await connection.execute(ONE_RESCUER)).scalar_one():
         return []
-    dead = list((await connection.execute(DEAD)).scalars())
+    if rescuer.predecessor:
+        await connection.execute(DECLARE, {"id": rescuer.predecessor})
+    dead = list((await connection.execute(DEAD, {"watched": watched, "grace": vigil.grace})).scalars())
     if not dead:
         return []
     families = (await connection.execute(FAMILIES, {"dead": dead, "limit": limit})).all()

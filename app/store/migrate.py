@@ -8,6 +8,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.store.database import Database, sync_engine
+from app.store.failure import AWAY, is_transient, unavailable
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -23,7 +24,7 @@ HAS_VERSION = "SELECT to_regclass('alembic_version') IS NOT NULL"
 
 
 def upgrade(url: str) -> None:
-    """To the head. Two that start at once wait for each other; all steps are one transaction."""
+    """To the head. Two that start at once wait for each other; all steps are one transaction. Raises Unavailable."""
     from alembic import command
 
     engine = sync_engine(url)
@@ -32,6 +33,10 @@ def upgrade(url: str) -> None:
             connection.execute(text("SET LOCAL lock_timeout = '60s'"))
             connection.execute(text(LOCK))
             command.upgrade(alembic_config(connection), "head")
+    except AWAY as error:
+        if is_transient(error):
+            raise unavailable(error) from error
+        raise
     finally:
         engine.dispose()
 

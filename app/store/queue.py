@@ -180,13 +180,14 @@ class DialQueue:
 
         return await self._database.run(work)
 
-    async def lost(self, worker_id: int, limit: int = 100) -> list[LostDial]:
+    async def lost(self, worker_id: int, limit: int = 100, *, predecessor: int = 0) -> list[LostDial]:
         """Call about every second. Calls of lapsed leases: those that nobody dialled go back to the queue, the others
-        come to `worker_id` and are returned. Empty until a whole lease has been watched without a gap.
+        come to `worker_id` and are returned. Nobody is judged until a whole lease has been watched without a gap, but
+        `predecessor`, the worker that is known to be dead because this one has its place, and whom others judged.
         """
 
         async def look(connection: AsyncConnection, token: int) -> list[LostDial]:
-            rescuer = Rescuer(worker_id, token)
+            rescuer = Rescuer(worker_id, token, predecessor)
             return await take_lost(connection, rescuer, self._vigil, limit=limit, sealer=self._sealer)
 
         try:

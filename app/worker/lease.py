@@ -1,6 +1,8 @@
 """Keeps this process's heartbeat in the database: while it beats, the calls it claimed are its own."""
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from app.calls.errors import Unavailable
 from app.calls.ports import Clock
@@ -8,50 +10,73 @@ from app.runtime import log
 from app.store.queue import DialQueue
 
 HEARTBEAT = 2.0  # seconds; the lease is three times as long
+_SURE = 5.0  # seconds after a heartbeat was asked for, in which nobody can think this process dead
 
 _log = log.get(__name__)
 
 
-class Lease:
-    """Registers the worker and renews its lease; `holds` is False while it could not be renewed."""
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who asks for the lease, as the others see it."""
 
-    def __init__(self, queue: DialQueue, *, capacity: int, sip_host: str, sip_port: int, clock: Clock) -> None:
+    role: str
+    capacity: int  # calls at once
+    sip_host: str = ""
+    sip_port: int = 0
+
+
+class Lease:
+    """Registers the process and renews its lease; `holds` is False while it could not be renewed."""
+
+    def __init__(self, queue: DialQueue, holder: Holder, clock: Clock) -> None:
         self._queue = queue
-        self._capacity = capacity
-        self._sip = (sip_host, sip_port)
+        self._holder = holder
         self._clock = clock
+        self._sure_until = -math.inf  # monotonic
         self.worker_id = 0
-        self.holds = False
+
+    @property
+    def holds(self) -> bool:
+        """By this process's own clock, so that it is False at once after the process stood still (SIGSTOP)."""
+        return self._clock.monotonic() < self._sure_until
 
     async def register(self) -> None:
         """Raises Unavailable when the database is away."""
-        host, port = self._sip
+        asked, holder = self._clock.monotonic(), self._holder
         self.worker_id = await self._queue.register(
-            role="worker", capacity=self._capacity, sip_host=host, sip_port=port
+            role=holder.role, capacity=holder.capacity, sip_host=holder.sip_host, sip_port=holder.sip_port
         )
-        self.holds = True
-        _log.info("worker.registered", worker=self.worker_id, sip=f"{host}:{port}", capacity=self._capacity)
+        self._sure_until = asked + _SURE
+        sip = f"{holder.sip_host}:{holder.sip_port}" if holder.sip_port else None
+        _log.info("worker.registered", worker=self.worker_id, sip=sip, capacity=holder.capacity)
 
-    async def keep(self, running: Callable[[], int], accepting: Callable[[], bool]) -> None:
-        """Beat until cancelled. A worker that cannot renew claims nothing but keeps its calls talking: it cannot
-        tell a partition from an outage, and the fencing number refuses its writes if somebody took its calls.
+    async def keep(self, running: Callable[[], int], accepting: Callable[[], bool], lost: Callable[[], None]) -> None:
+        """Beat until cancelled; `lost` is called when somebody took this process for dead.
+
+        A worker that cannot renew claims nothing but keeps its calls talking: it cannot tell a partition from an
+        outage, and the fencing number refuses its writes if somebody took its calls.
         """
         while True:
-            await self._clock.sleep(HEARTBEAT)
             try:
-                kept = await self._queue.heartbeat(self.worker_id, running=running(), accepting=accepting())
-                if not kept:
-                    _log.warning("worker.lease_lost", worker=self.worker_id)
-                    await self.register()
-                self.holds = True
+                await self._beat(running(), accepting(), lost)
             except Unavailable as error:
-                self.holds = False
                 _log.warning("worker.heartbeat_failed", worker=self.worker_id, error=str(error))
+            await self._clock.sleep(HEARTBEAT)
 
     async def give_up(self) -> None:
         """Leave the table when drained, so that nobody waits for this lease to lapse."""
-        self.holds = False
+        self._sure_until = -math.inf
         try:
             await self._queue.unregister(self.worker_id)
         except Unavailable as error:
             _log.warning("worker.unregister_failed", worker=self.worker_id, error=str(error))
+
+    async def _beat(self, running: int, accepting: bool, lost: Callable[[], None]) -> None:
+        asked = self._clock.monotonic()
+        if await self._queue.heartbeat(self.worker_id, running=running, accepting=accepting):
+            self._sure_until = asked + _SURE
+            return
+        _log.warning("worker.lease_lost", worker=self.worker_id)
+        self._sure_until = -math.inf
+        lost()
+        await self.register()

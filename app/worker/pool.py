@@ -60,6 +60,9 @@ class Pool:
                 except Unavailable as error:
                     _log.warning("worker.claim_failed", error=str(error))
                     more = False
+                except Exception as error:  # the loop's edge: calls that run must not suffer from one that cannot start
+                    _log.error("worker.claim_broke", exc_info=error)
+                    more = False
                 if not more:
                     await listener.wait(_POLL)
 
@@ -72,6 +75,15 @@ class Pool:
                     await self._obey_once()
                 except Unavailable as error:
                     _log.warning("worker.command_failed", error=str(error))
+                except Exception as error:  # the loop's edge, as above
+                    _log.error("worker.command_broke", exc_info=error)
+
+    def forfeit(self) -> None:
+        """Somebody took this worker for dead: its calls are theirs now. Nobody is left talking, nothing is written."""
+        if self._dials:
+            _log.warning("worker.forfeits", dials=len(self._dials))
+        for dial in self._dials.values():
+            dial.forfeit()
 
     async def drain(self, grace: float) -> None:
         """Take nothing new, let running dials go on for `grace` seconds, then hang them up with their events."""

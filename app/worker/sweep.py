@@ -1,10 +1,9 @@
 """Once a second: ends dials that waited too long and the calls of workers that died, wherever they were."""
 
 import asyncio
-from collections.abc import Awaitable
 from typing import Protocol, cast
 
-from app.calls.errors import Fenced, Unavailable
+from app.calls.errors import Unavailable
 from app.calls.ports import DialogFacts
 from app.dialing.rescue import Rescue
 from app.runtime import log, loop
@@ -12,6 +11,7 @@ from app.store.queue import DialQueue, LostDial
 from app.worker.lease import Lease
 
 _EVERY = 1.0  # seconds
+_AT_ONCE = 100
 
 _log = log.get(__name__)
 
@@ -23,42 +23,61 @@ class StrangerHangUp(Protocol):
 
 
 class Sweep:
-    """Every worker sweeps; the statements let one at a time have a row."""
+    """Every worker sweeps, and so does a process without a phone, which leaves the calls of dead workers alone.
 
-    def __init__(self, queue: DialQueue, lease: Lease, rescue: Rescue, phone: StrangerHangUp, *, max_wait: float):
+    The statements let one at a time have a row.
+    """
+
+    def __init__(
+        self,
+        queue: DialQueue,
+        lease: Lease,
+        rescue: Rescue,
+        *,
+        max_wait: float,
+        phone: StrangerHangUp | None = None,
+        predecessor: int = 0,
+    ) -> None:
         self._queue = queue
         self._lease = lease
         self._rescue = rescue
-        self._phone = phone
         self._max_wait = max_wait
+        self._phone = phone
+        self._predecessor = predecessor  # the worker whose place this one took
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
+            more = False
             try:
                 if self._lease.holds:
-                    await self._once()
+                    more = await self._once()
             except Unavailable as error:
                 _log.warning("sweep.failed", error=str(error))
-            await asyncio.sleep(_EVERY)
+            except Exception as error:  # the loop's edge: one bad row must not keep the others from being ended
+                _log.error("sweep.broke", exc_info=error)
+            if not more:
+                await asyncio.sleep(_EVERY)
 
-    async def _once(self) -> None:
+    async def _once(self) -> bool:
+        """Whether there may be more at once."""
         worker = self._lease.worker_id
-        for dial in await self._queue.expired(worker, max_wait=self._max_wait):
+        expired = await self._queue.expired(worker, max_wait=self._max_wait, limit=_AT_ONCE)
+        for dial in expired:
             _log.warning("dial.not_taken", call=dial.parent.sid, waited_s=round(dial.waited, 1))
-            await self._ended(self._rescue.not_taken(dial))
-        for lost in await self._queue.lost(worker):
-            self._hang_up(lost)
-            await self._ended(self._rescue.lost(lost.parent, lost.legs))
+        lost = await self._lost(worker, self._phone) if self._phone is not None else []
+        endings = [self._rescue.not_taken(dial) for dial in expired]
+        endings += [self._rescue.lost(dial.parent, dial.legs) for dial in lost]
+        if self._phone is None:  # a worker's pool does it as soon as it is asked
+            endings += [self._rescue.ended_before_taken(dial) for dial in await self._queue.take_wanted(worker)]
+        await asyncio.gather(*endings)
+        return len(expired) == _AT_ONCE or len(lost) == _AT_ONCE
 
-    def _hang_up(self, lost: LostDial) -> None:
-        _log.warning("dial.worker_lost", call=lost.parent.sid, worker=lost.worker_id)
-        for leg in lost.legs:
-            if leg.dialog and leg.end_time is None:
-                loop.spawn(self._phone.hang_up_stranger(cast(DialogFacts, leg.dialog)), f"hang up {leg.sid}")
-
-    async def _ended(self, ending: Awaitable[None]) -> None:
-        try:
-            await ending
-        except Fenced:
-            _log.info("sweep.fenced")  # another sweeper was faster
+    async def _lost(self, worker: int, phone: StrangerHangUp) -> list[LostDial]:
+        found = await self._queue.lost(worker, limit=_AT_ONCE, predecessor=self._predecessor)
+        for dial in found:  # all on the wire first: their peers' ears are open while the records are written
+            _log.warning("dial.worker_lost", call=dial.parent.sid, worker=dial.worker_id)
+            for leg in dial.legs:
+                if leg.dialog and leg.end_time is None:
+                    loop.spawn(phone.hang_up_stranger(cast(DialogFacts, leg.dialog)), f"hang up {leg.sid}")
+        return found

@@ -1,6 +1,7 @@
 """The dial queue: each dial to one worker, in turn, and none lost when a worker or an answer is."""
 
 import asyncio
+import time
 from collections import Counter
 from typing import Any
 
@@ -184,6 +185,27 @@ async def test_nobody_is_judged_before_a_whole_lease_was_watched(database: Datab
     await rows(database, AGED, id=dead)
     assert await queue.lost(await register(queue)) == []
     assert await queue.heartbeat(dead, running=1, accepting=True)  # it was only the database that had been away
+
+
+async def test_a_predecessor_is_known_to_be_dead_and_needs_no_watch(database: Database, sealer: Sealer) -> None:
+    queue = DialQueue(database, sealer)
+    dead, other = await register(queue), await register(queue)
+    dial = await dialled(database, sealer, queue, dead)
+    successor = await register(DialQueue(database, sealer))
+    [lost] = await DialQueue(database, sealer).lost(successor, predecessor=dead)
+    assert (lost.parent.sid, lost.worker_id, lost.legs[0].worker_id) == (dial.parent.sid, dead, successor)
+    assert not await queue.heartbeat(dead, running=1, accepting=True)
+    assert await queue.heartbeat(other, running=0, accepting=True)
+
+
+async def test_a_lease_that_has_just_lapsed_is_left_to_the_successor(database: Database, sealer: Sealer) -> None:
+    queue = DialQueue(database, sealer, lease=0.4)
+    dead, survivor = await register(queue), await register(DialQueue(database, sealer))
+    await dialled(database, sealer, queue, dead)
+    lapsed_at = time.monotonic() + 0.4
+    while not await queue.lost(survivor):
+        await asyncio.sleep(0.02)
+    assert time.monotonic() - lapsed_at >= 0.1
 
 
 async def test_an_outage_begins_the_watch_anew(database_url: str, database: Database, sealer: Sealer) -> None:
