@@ -14,6 +14,9 @@ from pathlib import Path
 from tests.faults.callee import Log
 from tests.kit.receiver import Reply, Seen, drip, hang, receiver, reset, status
 
+# The same receiver under other addresses: breakers and limits go by origin.
+OTHER_HOSTS = tuple(f"127.0.0.{number}" for number in range(2, 10))
+
 
 class Behaviour:
     """Chooses the answer to a request and writes both down."""
@@ -41,6 +44,7 @@ class Behaviour:
 async def _main(path: Path) -> None:
     async with receiver() as running:
         running.chooses = Behaviour(Log(path))
+        others = [await asyncio.start_server(running.serve, host, running.port) for host in OTHER_HOSTS]
         print(running.port, flush=True)
         stop = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
@@ -50,6 +54,8 @@ async def _main(path: Path) -> None:
                 await asyncio.wait_for(stop.wait(), 1)
             except TimeoutError:
                 running.requests.clear()
+        for server in others:
+            server.close()
 
 
 if __name__ == "__main__":

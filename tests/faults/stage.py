@@ -22,7 +22,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from app.store import migrate
-from app.store.embedded import EmbeddedPostgres
+from app.store.embedded import DATABASE, EmbeddedPostgres
 from tests.kit.service import FINAL, ROOT, Service, free_port, running_service
 
 LOOPBACK = "127.0.0.0/8,::1/128"
@@ -99,6 +99,13 @@ class Server:
 
     def _named(self, name: str) -> str:
         return f"{self.url.rpartition('/')[0]}/{name}"
+
+
+def embedded_url(data_dir: Path) -> str:
+    """The address of the product's own PostgreSQL."""
+    home = EmbeddedPostgres(data_dir).home
+    password, port = ((home / name).read_text().strip() for name in ("password", "port"))
+    return f"postgresql://{DATABASE}:{password}@127.0.0.1:{port}/{DATABASE}"
 
 
 @dataclass(slots=True)
@@ -207,6 +214,27 @@ class Stage:
                 return pid
         return None
 
+    async def held_by(self, pid: int) -> list[str]:
+        """The calls that a worker process has claimed."""
+        environ = (Path("/proc") / str(pid) / "environ").read_bytes().split(b"\0")
+        port = next(int(one[14:]) for one in environ if one.startswith(b"DIAL_SIP_PORT="))
+        rows = await self.rows(
+            "SELECT c.sid FROM calls c JOIN worker w ON w.id = c.worker_id WHERE w.sip_port = %s AND NOT w.taken", port
+        )
+        return [row["sid"] for row in rows]
+
+    async def pause(self, seconds: float) -> None:
+        """Let time pass, where the fault is that time passes."""
+        await asyncio.sleep(seconds)
+
+    async def hang_up_rest(self, lost_since: float) -> None:
+        """Over the API, once everything that was lost after `lost_since` has been rescued."""
+        if lost_since:
+            await self.pause(15 - (time.time() - lost_since))
+        auth = (self.service.account_sid, self.service.auth_token)
+        for row in await self.rows("SELECT sid FROM calls WHERE end_time IS NULL AND parent_sid IS NULL"):
+            await self.http.post(f"{self.service.url}/v1/calls/{row['sid']}", json={"status": "completed"}, auth=auth)
+
     def kill(self, role: str, number: signal.Signals = signal.SIGKILL) -> float:
         """Send a signal to every process of a role; when it was sent (wall clock)."""
         for pid in self.pids(role):
@@ -232,9 +260,12 @@ class Stage:
 
 @asynccontextmanager
 async def stage(server: Server, folder: Path, *, workers: int = 1, **settings: str) -> AsyncIterator[Stage]:
-    """Curtain up: everything started and ready, with an empty database; everything stopped at the end."""
+    """Curtain up: everything started and ready, with an empty database; everything stopped at the end.
+
+    With DIAL_DATABASE_URL="" the product's own embedded database is used, else a new one on `server`.
+    """
     folder.mkdir(parents=True)
-    url = server.fresh()
+    url = settings.get("DIAL_DATABASE_URL", server.fresh())
     sip = free_port()
     low = 20_000 + secrets.randbelow(100) * 100
     environment = {
@@ -253,6 +284,7 @@ async def stage(server: Server, folder: Path, *, workers: int = 1, **settings: s
         callee = products.enter_context(peer("tests.faults.callee", folder / "callee.log"))
         receiver = products.enter_context(peer("tests.faults.customer_app", folder / "receiver.log"))
         service = await asyncio.to_thread(products.enter_context, running_service(folder / "data", **environment))
+        url = url or embedded_url(folder / "data")
         async with httpx.AsyncClient(timeout=10, limits=httpx.Limits(max_connections=400)) as http:
             yield Stage(server, url, callee, receiver, folder, environment, service, http=http, _products=products)
 

@@ -50,7 +50,8 @@ async def run(one: Fault, server: Server, folder: Path, calls: int | None = None
         async with stage(server, folder / one.name, workers=one.workers, **one.settings) as scene:
             told = await one.inject(scene, calls or one.calls)
             await scene.until_final(_FINAL_WITHIN)
-            await scene.until_delivered(_DELIVERED_WITHIN)
+            if not told.never:
+                await scene.until_delivered(_DELIVERED_WITHIN)
             await _settled(scene)
             row = await judge(one.name, scene, told)
             if not row.passed:
@@ -106,8 +107,9 @@ def _keep(scene: Stage, name: str) -> None:
 
 COLUMNS = (
     ("calls", "calls"), ("finals", "finals"), ("lost", "lost"), ("owed", "owed"), ("accepted", "accepted"),
-    ("twice", "twice"), ("missing", "missing"), ("holes", "holes"), ("re-INVITE", "reinvited"), ("up", "up"),
-    ("final s", "final_s"), ("wire s", "wire_s"), ("left", "left"), ("took s", "took_s"),
+    ("twice", "twice"), ("missing", "missing"), ("dead", "dead"), ("holes", "holes"),
+    ("re-INVITE", "reinvited"), ("up", "up"), ("final s", "final_s"), ("wire s", "wire_s"), ("left", "left"),
+    ("took s", "took_s"),
 )  # fmt: skip
 
 

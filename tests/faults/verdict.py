@@ -20,7 +20,9 @@ class Told:
     """What the injector says about its fault."""
 
     killed_at: float | None = None  # wall clock; None: nothing died that holds calls
+    killed: dict[str, float] = field(default_factory=dict)  # the same for single calls, when there were several kills
     within: float = WITHIN  # seconds
+    never: tuple[str, ...] = ()  # paths that never answer well: what is owed to them need not be accepted
     ordered: bool = True  # whether callbacks must come in order (their endpoint answers)
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -37,6 +39,7 @@ class Row:
     accepted: int = 0  # at least once
     twice: int = 0  # more than once
     missing: int = 0
+    dead: int = 0  # given up after all attempts, kept
     holes: int = 0  # calls whose SequenceNumbers have one
     reinvited: int = 0  # legs with a second INVITE
     up: int = 0  # dialogs left at the callee
@@ -66,7 +69,7 @@ async def judge(fault: str, stage: Stage, told: Told) -> Row:
     await _judge_events(row, stage, calls)
     await _judge_deliveries(row, stage, told)
     _judge_wire(row, stage, calls, told)
-    await _judge_leftovers(row, stage, calls)
+    await _judge_leftovers(row, stage, calls, told)
     for alarm in _ALARMS:
         if count := sum(alarm in line for line in stage.service.lines):
             row.problems.append(f"log: {alarm} ×{count}")
@@ -112,8 +115,8 @@ async def _judge_events(row: Row, stage: Stage, calls: list[Entry]) -> None:
 async def _judge_deliveries(row: Row, stage: Stage, told: Told) -> None:
     """I4 and I5."""
     stored = await stage.rows(
-        "SELECT message_id, call_sid, sequence FROM webhook_outbox"
-        " UNION ALL SELECT message_id, call_sid, sequence FROM webhook_delivery"
+        "SELECT message_id, call_sid, sequence, url, 'owed' AS state FROM webhook_outbox"
+        " UNION ALL SELECT message_id, call_sid, sequence, url, state FROM webhook_delivery"
     )
     accepted: dict[str, list[Entry]] = defaultdict(list)
     seen: dict[str, list[Entry]] = defaultdict(list)
@@ -124,7 +127,8 @@ async def _judge_deliveries(row: Row, stage: Stage, told: Told) -> None:
     ids = {one["message_id"] for one in stored}
     row.owed, row.accepted = len(ids), len(ids & accepted.keys())
     row.twice = sum(len(entries) > 1 for entries in accepted.values())
-    row.missing = row.owed - row.accepted
+    row.dead = sum(one["state"] == "dead" for one in stored)
+    row.missing = sum(one["message_id"] not in accepted and not _goes_to(one, told.never) for one in stored)
     of_call: dict[str, list[Entry]] = defaultdict(list)
     for one in stored:
         of_call[one["call_sid"]].append(one)
@@ -151,6 +155,10 @@ def _out_of_order(of_call: dict[str, list[Entry]], accepted: dict[str, list[Entr
     return count
 
 
+def _goes_to(one: Entry, paths: tuple[str, ...]) -> bool:
+    return any(str(one["url"]).endswith(f"/{path}") for path in paths)
+
+
 def _sequence(one: Entry) -> int:
     return int(one["sequence"])
 
@@ -161,26 +169,28 @@ def _judge_wire(row: Row, stage: Stage, calls: list[Entry], told: Told) -> None:
     branches: Counter[str] = Counter()
     invited: dict[str, Entry] = {}
     ended: dict[str, Entry] = {}
+    answered: set[str] = set()  # a callee that never said anything has nothing up, and may not be sent a CANCEL (§9.1)
     for entry in stage.callee.entries():
         if entry["what"] == "INVITE":
             dialogs[entry["sid"]].add(entry["call"])
             branches[entry["sid"]] += 1
             invited.setdefault(entry["call"], entry)
+        elif entry["what"] in ("100", "180", "200"):
+            answered.add(entry["call"])
         elif entry["what"] == "ended":
             ended[entry["call"]] = entry
     row.reinvited = sum(len(found) > 1 or branches[sid] > 1 for sid, found in dialogs.items())
-    row.up = len(invited.keys() - ended.keys())
+    row.up = len(invited.keys() & answered - ended.keys())
     _report(row, row.reinvited, "I2: legs with a second INVITE")
     _report(row, row.up, "dialogs left up at the callee")
     _report(row, len(dialogs.keys() - {call["sid"] for call in calls}), "I5: INVITEs of legs that are not stored")
-    if told.killed_at is None:
-        return
     lost = {call["sid"]: call["ended"] for call in calls if call["reason"] == "worker-lost" and call["ended"]}
-    row.final_s = round(max((end - told.killed_at for end in lost.values()), default=0.0), 1)
+    killed = {sid: at for sid in lost if (at := told.killed.get(sid, told.killed_at)) is not None}
+    row.final_s = round(max((lost[sid] - at for sid, at in killed.items()), default=0.0), 1)
     late = [
-        ended[call]["at"] - told.killed_at
+        ended[call]["at"] - killed[entry["sid"]]
         for call, entry in invited.items()
-        if entry["sid"] in lost and call in ended and ended[call]["at"] > told.killed_at
+        if entry["sid"] in killed and call in ended and ended[call]["at"] > killed[entry["sid"]]
     ]
     row.wire_s = round(max(late, default=0.0), 1)
     if row.final_s > told.within:
@@ -189,14 +199,15 @@ def _judge_wire(row: Row, stage: Stage, calls: list[Entry], told: Told) -> None:
         row.problems.append(f"the last dialog ended {row.wire_s} s after the kill")
 
 
-async def _judge_leftovers(row: Row, stage: Stage, calls: list[Entry]) -> None:
+async def _judge_leftovers(row: Row, stage: Stage, calls: list[Entry], told: Told) -> None:
     """I6: what can be seen from outside."""
     held = sum(call["worker_id"] is not None or call["run_at"] is not None for call in calls)
-    leases = await stage.rows("SELECT count(*) AS n FROM webhook_outbox WHERE lease_until IS NOT NULL")
+    leased = await stage.rows("SELECT url FROM webhook_outbox WHERE lease_until IS NOT NULL")
+    leases = sum(not _goes_to(one, told.never) for one in leased)
     sockets = len(rtp_sockets(stage))
-    row.left = held + leases[0]["n"] + sockets
+    row.left = held + leases + sockets
     _report(row, held, "I6: calls that a worker or the queue still holds")
-    _report(row, leases[0]["n"], "I6: leases on deliveries")
+    _report(row, leases, "I6: leases on deliveries")
     _report(row, sockets, "I6: RTP and RTCP sockets still bound")
 
 

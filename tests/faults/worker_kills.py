@@ -1,10 +1,12 @@
 """Kills the worker with -9 in each state that a call can be in."""
 
-import asyncio
 import os
 import signal
 import time
 
+import psycopg
+
+from tests.faults.load import place
 from tests.faults.stage import Stage
 from tests.faults.suite import fault
 from tests.faults.verdict import Told
@@ -18,21 +20,9 @@ WHEN (NEW.status = 'initiated' AND OLD.status = 'queued') EXECUTE FUNCTION fault
 """
 
 
-async def place(stage: Stage, count: int, *scripts: str, **dial: object) -> list[str]:
-    """`count` requests at once, or a few at a time when there are many; the sids of the 202s."""
-    sids = []
-    for start in range(0, count, 10):
-        some = range(min(10, count - start))
-        answers = await asyncio.gather(*(stage.dial(stage.request(*scripts, **dial)) for _ in some))
-        sids += [sid for sid in answers if sid]
-    return sids
-
-
 @fault("worker-claimed", workers=2, DIAL_MAX_WAIT="30")
 async def claimed(stage: Stage, calls: int) -> Told:
     """Worker killed after the claim, before the INVITE: another one dials."""
-    import psycopg
-
     await stage.run(HOLD_INITIATED)
     async with await psycopg.AsyncConnection.connect(stage.database_url, autocommit=True) as lock:
         await lock.execute("SELECT pg_advisory_lock(4711)")
@@ -93,3 +83,42 @@ async def answered_unacknowledged(stage: Stage, calls: int) -> Told:
     for pid in frozen:
         os.kill(pid, signal.SIGKILL)  # a stopped process dies of it, too
     return Told(time.time())
+
+
+@fault("two-rescuers", workers=3)
+async def two_rescuers(stage: Stage, calls: int) -> Told:
+    """One of three workers killed, calls in four states: the others rescue at once, each call once."""
+    for script in ("forever", "r50", "silent", "r4000"):
+        await place(stage, calls // 4, script)
+    await stage.until(lambda: stage.callee.count("ACK") >= calls // 4, 20, "ACK")
+    os.kill(stage.pids("worker")[0], signal.SIGKILL)
+    killed_at = time.time()
+    await stage.hang_up_rest(killed_at)
+    return Told(killed_at)
+
+
+@fault("worker-frozen", workers=2)
+async def frozen(stage: Stage, calls: int) -> Told:
+    """One of two workers stands still for 20 s (SIGSTOP, SIGCONT): taken over once, it says nothing more."""
+    await place(stage, calls // 2, "r50")
+    await place(stage, calls // 2, "forever", timeout=60)
+    await stage.until(lambda: stage.callee.count("ACK") >= calls // 2, 20, "ACK")
+    pid = stage.pids("worker")[0]
+    held = await stage.held_by(pid)
+    os.kill(pid, signal.SIGSTOP)
+    stopped_at = time.time()
+    await stage.until_rows(
+        f"SELECT 1 FROM calls HAVING count(*) FILTER (WHERE reason = 'worker-lost') >= {len(held)}", 20
+    )
+    while time.time() < stopped_at + 20:
+        await stage.pause(0.5)
+    os.kill(pid, signal.SIGCONT)
+    await stage.pause(4)
+    talking = await stage.rows("SELECT count(*) AS n FROM calls WHERE answer_time IS NOT NULL AND end_time IS NULL")
+    packets = [entry["packets"] for entry in stage.callee.entries() if entry["what"] == "rtp"][-1]
+    problems = (
+        [] if packets <= (talking[0]["n"] + 0.5) * 60 else [f"{packets} RTP packets/s for {talking[0]['n']} live calls"]
+    )
+    await stage.hang_up_rest(0)
+    notes = [f"{len(held)} calls held, {packets} RTP packets/s for {talking[0]['n']} calls afterwards"]
+    return Told(stopped_at, problems=problems, notes=notes)

@@ -1,0 +1,168 @@
+"""Kills or stops the product as a whole, and starts it where it cannot run."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+from tests.faults.load import place
+from tests.faults.stage import LOOPBACK, Stage
+from tests.faults.suite import fault
+from tests.faults.verdict import Told
+from tests.kit.service import ROOT, free_port
+
+
+async def _mixed(stage: Stage, calls: int) -> None:
+    """Calls in all states: silent, ringing, talking, about to answer."""
+    for script in ("silent", "forever", "r50", "r3000"):
+        await place(stage, calls // 4, script)
+    await stage.until(lambda: stage.callee.count("ACK") >= calls // 4, 20, "ACK")
+
+
+async def _killed_whole(stage: Stage, calls: int) -> Told:
+    await _mixed(stage, calls)
+    stage.kill_supervisor()
+    await asyncio.sleep(1)
+    started_at = time.time()
+    await stage.start_again()
+    return Told(started_at)
+
+
+@fault("supervisor-killed", calls=20)
+async def supervisor_killed(stage: Stage, calls: int) -> Told:
+    """Supervisor killed with -9, everything with it; within 15 s of the next start nothing is left up."""
+    return await _killed_whole(stage, calls)
+
+
+@fault("supervisor-killed-embedded", calls=20, DIAL_DATABASE_URL="")
+async def supervisor_killed_embedded(stage: Stage, calls: int) -> Told:
+    """The same with the embedded PostgreSQL, which goes with the supervisor."""
+    return await _killed_whole(stage, calls)
+
+
+@fault("sigterm", calls=60, DIAL_MAX_CALLS="20", DIAL_MAX_WAIT="600")
+async def sigterm(stage: Stage, calls: int) -> Told:
+    """SIGTERM with live calls and waiting dials: no new claim, hung up after the grace, exit 0, nothing lost."""
+    problems = []
+    await place(stage, 10, "r50")
+    await place(stage, 10, "forever", timeout=120)
+    await place(stage, calls - 20, "r50-t200")
+    await stage.until(lambda: stage.callee.count("180") >= 20, 20, "180")
+    stage.service.process.send_signal(signal.SIGTERM)
+    asked = time.time()
+    await asyncio.sleep(1)
+    if (ready := await stage.status("/readyz")) == 200:
+        problems.append(f"readyz {ready} one second after SIGTERM")
+    code = await asyncio.to_thread(stage.service.process.wait, 60)
+    took = time.time() - asked
+    problems += [f"exit status {code}"] if code else []
+    late = [one for one in stage.callee.entries() if one["what"] == "INVITE" and one["at"] > asked + 0.5]
+    problems += [f"{len(late)} new INVITEs after SIGTERM"] if late else []
+    invited = {one["call"] for one in stage.callee.entries() if one["what"] == "INVITE"}
+    ended = {one["call"] for one in stage.callee.entries() if one["what"] == "ended"}
+    problems += [f"{len(invited - ended)} dialogs left up at exit"] if invited - ended else []
+    waiting = await stage.rows("SELECT count(*) AS n FROM calls WHERE run_at IS NOT NULL")
+    if waiting[0]["n"] != calls - 20:
+        problems.append(f"{waiting[0]['n']} dials wait, {calls - 20} should")
+    await stage.start_again()
+    return Told(
+        problems=problems, notes=[f"exit after {took:.1f} s, {waiting[0]['n']} dials waited for the next start"]
+    )
+
+
+@fault("no-worker", calls=10)
+async def no_worker(stage: Stage, calls: int) -> Told:
+    """Workers frozen for 14 s: what they were promised ends no-capacity, new requests get 503."""
+    stage.kill("worker", signal.SIGSTOP)
+    await place(stage, calls, "r50-t200")
+    promised = len(stage.placed)
+    await asyncio.sleep(12)
+    ended = await stage.rows("SELECT count(*) AS n FROM calls WHERE reason = 'no-capacity' AND parent_sid IS NULL")
+    problems = (
+        [] if ended[0]["n"] == promised else [f"{ended[0]['n']} of {promised} ended no-capacity without a worker"]
+    )
+    if await stage.dial(stage.request("r50-t200")) is not None:
+        problems.append("a request was taken although no worker is alive")
+    stage.kill("worker", signal.SIGCONT)
+    return Told(problems=problems)
+
+
+@fault("bad-starts")
+async def bad_starts(stage: Stage, calls: int) -> Told:
+    """SIP port taken, database absent, migration missing: a clear error, or waits as not ready."""
+    problems = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        code, said = await asyncio.to_thread(_run, stage, "worker", {"DIAL_SIP_PORT": str(port)}, 30)
+        if code in (0, None) or str(port) not in said or "Traceback" in said:
+            problems.append(f"SIP port taken: exit {code}, said {said[-300:]!r}")
+    absent = {"DIAL_DATABASE_URL": f"postgresql://dial:x@127.0.0.1:{free_port()}/dial"}
+    missing = {"DIAL_DATABASE_URL": stage.server.fresh("template0")}
+    for what, database in (("database absent", absent), ("migration missing", missing)):
+        problems += await _waits(stage, what, database)
+    code, said = await asyncio.to_thread(_run, stage, "migrate", absent, 60)
+    if code in (0, None) or "Traceback" in said:
+        problems.append(f"migrate without a database: exit {code}, said {said[-300:]!r}")
+    return Told(problems=problems)
+
+
+async def _waits(stage: Stage, what: str, database: dict[str, str]) -> list[str]:
+    """API: alive and not ready. Worker and webhooks: wait, and end with 0 at SIGTERM."""
+    problems = []
+    http = free_port()
+    for role in ("api", "worker", "webhooks"):
+        environment = {**database, "DIAL_HTTP_PORT": str(http), "DIAL_SIP_PORT": str(free_port())}
+        process = _start(stage, role, environment)
+        try:
+            await asyncio.sleep(4)
+            if process.poll() is not None:
+                said = process.stdout.read() if process.stdout else ""
+                problems.append(f"{what}: {role} ended with {process.returncode}: {said[-300:]!r}")
+            elif role == "api":
+                answers = [
+                    (await stage.http.get(f"http://127.0.0.1:{http}{path}")).status_code
+                    for path in ("/healthz", "/readyz")
+                ]
+                problems += [f"{what}: healthz, readyz are {answers}"] if answers != [200, 503] else []
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+                code = await asyncio.to_thread(_ended, process)
+                # Nothing runs yet: to die of the signal itself is as good as an orderly end.
+                problems += [f"{what}: {role} ended with {code} at SIGTERM"] if code not in (0, -signal.SIGTERM) else []
+    return problems
+
+
+def _ended(process: "subprocess.Popen[str]") -> int:
+    try:
+        return process.wait(15)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
+
+
+def _start(stage: Stage, role: str, environment: dict[str, str]) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "app", role],
+        cwd=ROOT,
+        env={
+            **os.environ, **stage.settings, "DIAL_DATA_DIR": str(stage.folder / "data"), "DIAL_SECRET_KEY": "a key",
+            "DIAL_HTTP_ALLOW": LOOPBACK, **environment,
+        },
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
+def _run(stage: Stage, role: str, environment: dict[str, str], seconds: float) -> tuple[int | None, str]:
+    """Exit status and all it said; None when it had not ended by then."""
+    process = _start(stage, role, environment)
+    try:
+        said, _ = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return None, process.communicate()[0]
+    return process.returncode, said
