@@ -47,7 +47,6 @@ class Code(StrEnum):
     URL_RELATIVE = "url-relative"
     ADDRESS_DENIED = "address-denied"
     CREDENTIALS_INCOMPLETE = "credentials-incomplete"
-    STATUS_CALLBACK_MISSING = "status-callback-missing"
     METADATA_INVALID = "metadata-invalid"
     NOT_SUPPORTED = "not-supported"
     NOT_SUPPORTED_YET = "not-supported-yet"
@@ -178,14 +177,8 @@ EXPLAINED: dict[Code, Explanation] = {
         (
             Code.CREDENTIALS_INCOMPLETE,
             422,
-            "One of username and password is given without the other.",
-            "Give both or neither.",
-        ),
-        (
-            Code.STATUS_CALLBACK_MISSING,
-            422,
-            "statusCallbackMethod or statusCallbackEvent is given without statusCallback.",
-            "Add statusCallback or remove the other two.",
+            "A password is given without its username, or an empty username.",
+            "Give both, or a username alone for an empty password.",
         ),
         (
             Code.METADATA_INVALID,

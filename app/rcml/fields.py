@@ -155,26 +155,19 @@ def sip(fields: Fields, uri: Given | None, check: Check) -> Target | None:
     parsed = None if uri is None else check.sip_uri(uri)
     _not_yet(fields, _YET_OF_SIP, check)
     username, password = (_text(fields, name, check) for name in ("username", "password"))
-    if ("username" in fields) != ("password" in fields):
-        there, missing = ("username", "password") if "username" in fields else ("password", "username")
-        detail = f"{fields[there].name} needs {missing} too; give both or neither"
-        check.report.add(Code.CREDENTIALS_INCOMPLETE, detail, fields[there].place)
+    if "password" in fields and "username" not in fields:
+        detail = f"{fields['password'].name} needs username too; give both, or leave it out"
+        check.report.add(Code.CREDENTIALS_INCOMPLETE, detail, fields["password"].place)
     callback = status_callback(fields, check)
     return None if parsed is None else Target(parsed, username, password, callback)
 
 
 def status_callback(fields: Fields, check: Check) -> Callback | None:
-    """The three statusCallback fields as one value."""
+    """The three statusCallback fields as one value; method and events mean nothing without a URL, and harm nobody."""
     given, method, event = (fields.get(name) for name in _STATUS_CALLBACK)
     verb = "POST" if method is None else values.method(method, check.report)
     events = ALL_EVENTS if event is None else values.events(event, check.report)
-    if given is None:
-        for lonely in (method, event):
-            if lonely is not None:
-                detail = f"{lonely.name} needs statusCallback too; add it, or remove this"
-                check.report.add(Code.STATUS_CALLBACK_MISSING, detail, lonely.place)
-        return None
-    url = check.url(given)
+    url = None if given is None else check.url(given)
     return Callback(url, verb, events) if url and verb and events else None
 
 
@@ -215,5 +208,6 @@ def _only_default(fields: Fields, check: Check) -> None:
         value = read(given, check.report)
         if value is not None and value is not default:
             only = "false" if default is False else "true"
-            detail = f"{given.name} is not supported yet with the value {shown(str(given.value))}; use {only}"
+            given_value = shown(str(given.value).lower())
+            detail = f"{given.name} is not supported yet with the value {given_value}; use {only}"
             check.report.add(Code.NOT_SUPPORTED_YET, detail, given.place)

@@ -23,7 +23,8 @@ class Place:
     def child(self, name: str | int) -> "Place":
         """The place of a member of the JSON value that stands here."""
         token = str(name).replace("~", "~0").replace("/", "~1")
-        return Place(f"{self.pointer or ''}/{printable(token)}")
+        storable = token.encode(errors="replace").decode()  # no answer can carry a lone surrogate
+        return Place(f"{self.pointer or ''}/{storable}")
 
 
 NOWHERE = Place()

@@ -144,9 +144,7 @@ MEMBERS = [
     _with("statusCallback as true", {"statusCallback": True}, ("type-invalid", "/statusCallback")),
     _with("statusCallback relative", {"statusCallback": "x"}, ("url-relative", "/statusCallback")),
     _with("statusCallback to 10/8", {"statusCallback": "http://10.0.0.1"}, ("address-denied", "/statusCallback")),
-    _with(
-        "method without callback", {"statusCallbackMethod": "GET"}, ("status-callback-missing", "/statusCallbackMethod")
-    ),
+    _with("method that is none", {"statusCallbackMethod": "PUT"}, ("method-invalid", "/statusCallbackMethod")),
     _with("metadata as text", {"metadata": "x"}, ("metadata-invalid", "/metadata")),
     _with("metadata of numbers", {"metadata": {"a": 1}}, ("metadata-invalid", "/metadata/a")),
     _with("metadata of null", {"metadata": {"a": None}}, ("metadata-invalid", "/metadata/a")),

@@ -243,3 +243,14 @@ def test_a_password_is_in_no_detail() -> None:
         '<Response><Dial><Sip statusCallback="https://u:hunter2@a b/">sip:a@example.com</Sip></Dial></Response>',
     ):
         assert "hunter2" not in str(problems(body))
+
+
+def test_method_and_events_without_a_callback_are_checked_and_mean_nothing() -> None:
+    attributes = 'statusCallbackMethod="GET" statusCallbackEvent=""'
+    target = only_target(f"<Response><Dial><Sip {attributes}>sip:a@example.com</Sip></Dial></Response>")
+    assert target.status_callback is None
+
+
+def test_a_username_alone_has_an_empty_password() -> None:
+    target = only_target('<Response><Dial><Sip username="alice">sip:a@example.com</Sip></Dial></Response>')
+    assert (target.username, target.password) == ("alice", None)
