@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+from pydantic import SecretStr
+
 from app.calls.address import AddressPolicy
 from app.calls.errors import Unavailable
 from app.calls.uri import SipUri
@@ -43,6 +45,7 @@ async def run_api(settings: Settings) -> int:
     from app.store.deliveries import Deliveries
     from app.store.placing import Placing
     from app.store.queue import DialQueue
+    from app.store.trace import TraceStore
 
     async with _database(settings, "api") as (database, sealer):
         placing = Placing(database, sealer)
@@ -57,6 +60,7 @@ async def run_api(settings: Settings) -> int:
                 calls=calls,
                 queue=queue,
                 deliveries=Deliveries(database, sealer),
+                trace=TraceStore(database),
                 accounts=Accounts(database, sealer),
                 sip_policy=sip_policy(settings),
                 http_policy=http_policy(settings),
@@ -88,7 +92,8 @@ async def run_worker(settings: Settings) -> int:
         await _schema(database)
         changes, queue = Changes(database, sealer), DialQueue(database, sealer)
         await changes.start()
-        phone = make_phone(settings, clock)
+        tap = _tap(database, clock)
+        phone = make_phone(settings, clock, tap)
         try:
             await phone.start()
         except OSError as error:
@@ -121,6 +126,7 @@ async def run_worker(settings: Settings) -> int:
             loop.spawn(pool.obey(), "obey the API"),
             loop.spawn(lease.keep(lambda: pool.running, lambda: pool.accepting, pool.forfeit), "keep the lease"),
             loop.spawn(sweep.run(), "sweep"),
+            loop.spawn(tap.run(), "keep the trace"),
         ]
         announce_ready(str(lease.worker_id))
         code = await _until_stopped(loops)
@@ -129,6 +135,7 @@ async def run_worker(settings: Settings) -> int:
         await changes.stop()
         await lease.give_up()
         await phone.stop()
+        await tap.stop()
         return code
 
 
@@ -185,24 +192,46 @@ async def migrate_and_create_account(settings: Settings) -> str:
     return f"schema {migrate.head()}, first account {first.sid}{made}"
 
 
-async def manage_account(settings: Settings, action: str, sid: str) -> dict[str, str]:
-    """``create`` or ``rotate-secret SID``; the new credentials, shown once."""
+async def manage_account(settings: Settings, sid: str | None) -> dict[str, str]:
+    """Another account when `sid` is None, else a new webhook secret for that one. Raises NotFound, Unavailable."""
     from app.calls.sid import AccountSid
     from app.store.accounts import Accounts
 
     async with _database(settings, "account") as (database, sealer):
         accounts = Accounts(database, sealer)
-        if action == "create":
+        if sid is None:
             created = await accounts.create()
             return {"sid": created.sid, "token": created.token, "webhookSecret": created.secret}
         return {"sid": sid, "webhookSecret": await accounts.rotate_secret(AccountSid(sid))}
 
 
-def make_phone(settings: Settings, clock: SteadyClock) -> Any:
-    """The SIP side of a worker, bound when it is started."""
+def reachable(settings: Settings) -> Settings | None:
+    """These settings, or those of the embedded database that the role `all` runs beside us; None if there is none."""
+    if settings.database_url.get_secret_value():
+        return settings if settings.secret_key.get_secret_value() else None
+    from app.store.embedded import EmbeddedPostgres
+
+    url, key = EmbeddedPostgres(settings.data_dir).address(), settings.data_dir / "secret.key"
+    if url is None or not key.exists():
+        return None
+    given = {"database_url": SecretStr(url), "secret_key": SecretStr(key.read_text().strip())}
+    return settings.model_copy(update=given)
+
+
+def _tap(database: Database, clock: SteadyClock) -> Any:
+    from app.store.trace import TraceStore
+    from app.trace.redact import redact
+    from app.worker.tap import Tap
+
+    return Tap(TraceStore(database), redact, clock)
+
+
+def make_phone(settings: Settings, clock: SteadyClock, tap: Any = None) -> Any:
+    """The SIP side of a worker, bound when it is started; `tap` sees its messages unless the trace is off."""
     from app.media.rtp import RtpPool
     from app.sip.phone import SipPhone
 
+    traced = tap is not None and settings.trace == "on"
     media = RtpPool(settings.sip_host, settings.rtp_range, timeout=settings.rtp_timeout)
     return SipPhone(
         host=settings.sip_host,
@@ -211,6 +240,8 @@ def make_phone(settings: Settings, clock: SteadyClock) -> Any:
         policy=sip_policy(settings),
         media=media,
         clock=clock,
+        on_message=tap.on_message if traced else None,
+        on_leg=tap.follow if traced else None,
     )
 
 

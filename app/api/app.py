@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
-from app.api import calls, deliveries, dials, docs, events, health, openapi
+from app.api import calls, deliveries, dials, docs, events, health, openapi, trace
 from app.api.answers import Json
 from app.api.auth import Authentication
 from app.api.capacity import Admission
@@ -51,6 +51,7 @@ def _application(parts: ApiParts) -> FastAPI:
     dials.add_routes(router, parts, admission)
     calls.add_routes(router, parts)
     events.add_routes(router, parts, app.state.streams)
+    trace.add_routes(router, parts)
     deliveries.add_routes(router, parts)
     health.add_routes(router, parts, admission)
     docs.add_routes(router)

@@ -97,6 +97,62 @@ DELIVERY: dict[str, Any] = {
         }
     ],
 }
+_INVITE = (
+    "INVITE sip:alice@sip.example.com SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1:5060;rport;branch=z9hG4bK7d\r\n"
+    'CSeq: 2 INVITE\r\nProxy-Authorization: Digest username="bob", realm="example", nonce="c1", response="***"\r\n'
+    "Content-Length: 0\r\n\r\n"
+)
+TRACE: dict[str, Any] = {
+    "callSid": LEG_SID,
+    "status": "ringing",
+    "participants": [
+        {"name": "Dial-to-SIP", "address": "192.0.2.1:5060"},
+        {"name": "alice", "address": "198.51.100.7:5060 udp"},
+        {"name": "callbacks", "address": "app.example.com"},
+    ],
+    "messages": [
+        {
+            "number": 1,
+            "callSid": LEG_SID,
+            "at": "2026-01-31T12:00:00.012345Z",
+            "offsetMs": 0.0,
+            "direction": "sent",
+            "transport": "udp",
+            "local": "192.0.2.1:5060",
+            "remote": "198.51.100.7:5060",
+            "participant": 1,
+            "kind": "request",
+            "method": "INVITE",
+            "statusCode": None,
+            "reason": None,
+            "cseq": "2 INVITE",
+            "sipCallId": "5e7b1d4f6082a4c60f9a3ce8f0b2d4f6@192.0.2.1",
+            "retransmission": False,
+            "detail": "login bob at example",
+            "data": _INVITE,
+        }
+    ],
+    "callbacks": [
+        {
+            "callSid": LEG_SID,
+            "event": "initiated",
+            "at": "2026-01-31T12:00:00.020000Z",
+            "offsetMs": 7.655,
+            "host": "app.example.com",
+            "attempt": 1,
+            "status": 200,
+            "latencyMs": 78,
+            "error": None,
+        }
+    ],
+    "leftOut": 0,
+}
+TRACE_TEXT = """\
+            Dial-to-SIP                             alice
+            192.0.2.1:5060                          198.51.100.7:5060 udp
+    +0 ms   |--------------- INVITE (1) ----------->|
+  +8.1 ms   |<---------- 180 Ringing (1 INVITE) ----|
+"""
 PROBLEM: dict[str, Any] = {
     "type": "/docs/errors#out-of-range",
     "title": "Unprocessable Entity",

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 
 from app.api import examples, schemas
 from app.calls.call import Direction
@@ -290,6 +290,48 @@ REPLAY_MANY: Operation = {
         )
     },
 }
+_OF_A_PARENT = "Of a parent: of all its legs together, by time. Kept for 7 days; credentials are masked."
+TRACE: Operation = {
+    "operation_id": "getTrace",
+    "tags": ["Calls"],
+    "summary": "Show a call's SIP messages",
+    "description": "Every message that was sent and received, retransmissions included, with what the callbacks "
+    "were told. " + _OF_A_PARENT,
+    "responses": {200: _answer("The trace", schemas.Trace, examples.TRACE), **_errors(400, 401, 404, 422, 503)},
+    "openapi_extra": {"parameters": [_SID]},
+}
+
+
+def _trace_as(kind: str, summary: str, media_type: str, content: dict[str, Any]) -> Operation:
+    return {
+        "operation_id": f"getTrace{kind}",
+        "response_class": Response,
+        "tags": ["Calls"],
+        "summary": summary,
+        "description": _OF_A_PARENT,
+        "responses": {
+            200: {"description": "The trace", "content": {media_type: content}},
+            **_errors(400, 401, 404, 422, 503),
+        },
+        "openapi_extra": {"parameters": [_SID]},
+    }
+
+
+TRACE_TEXT = _trace_as(
+    "Text", "Show a call's SIP messages as a text ladder", "text/plain", {"example": examples.TRACE_TEXT}
+)
+TRACE_SVG = _trace_as(
+    "Svg",
+    "Draw a call's SIP messages as a ladder",
+    "image/svg+xml",
+    {"schema": {"type": "string"}, "example": "<svg xmlns='http://www.w3.org/2000/svg'/>"},
+)
+TRACE_PCAP = _trace_as(
+    "Pcap",
+    "Download a call's SIP messages for Wireshark",
+    "application/vnd.tcpdump.pcap",
+    {"schema": {"type": "string", "format": "binary"}},
+)
 HEALTH: Operation = {
     "operation_id": "health",
     "tags": ["Running it"],

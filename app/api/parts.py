@@ -13,6 +13,7 @@ from app.store.calls import CallReads
 from app.store.database import Database
 from app.store.deliveries import Deliveries
 from app.store.queue import DialQueue
+from app.store.trace import TraceStore
 
 # Seconds until the account may ask again, or None: it may now. Called once per dial request.
 RateLimit = Callable[[AccountSid], int | None]
@@ -31,6 +32,7 @@ class ApiParts:
     calls: CallReads
     queue: DialQueue
     deliveries: Deliveries
+    trace: TraceStore
     accounts: Accounts
     sip_policy: AddressPolicy
     http_policy: AddressPolicy

@@ -187,6 +187,61 @@ class DeliveryPage(_Shape):
     next_page_uri: str | None
 
 
+class Participant(_Shape):
+    """Who takes part: the service itself first, then each peer, then the hosts of the callbacks."""
+
+    name: str
+    address: str
+
+
+class TracedMessage(_Shape):
+    """One SIP message as it was on the wire, with credentials masked."""
+
+    number: int = Field(description="from 1, in the order of time")
+    call_sid: CallSid = Field(description="the leg's")
+    at: AwareDatetime
+    offset_ms: float = Field(description="since the first thing in the trace")
+    direction: Literal["sent", "received"]
+    transport: Literal["udp", "tcp", "tls"]
+    local: str
+    remote: str
+    participant: int = Field(description="index of the peer in participants")
+    kind: Literal["request", "provisional", "success", "failure", "unreadable"]
+    method: str | None = Field(description="of a response that of its CSeq")
+    status_code: int | None
+    reason: str | None
+    cseq: str | None
+    sip_call_id: str | None
+    retransmission: bool = Field(description="the same bytes went the same way before")
+    detail: str | None = Field(description="audio address and codecs, the challenge, the login, the reason")
+    data: str = Field(description="the whole message; bytes that are not UTF-8 are escaped")
+
+
+class TracedCallback(_Shape):
+    """One HTTP attempt to tell a callback of an event."""
+
+    call_sid: CallSid
+    event: Event
+    at: AwareDatetime
+    offset_ms: float
+    host: str
+    attempt: int
+    status: int | None = Field(description="null when there was no answer")
+    latency_ms: int
+    error: str | None
+
+
+class Trace(_Shape):
+    """The SIP messages of a call or leg, and what its callbacks were told, each in the order of time."""
+
+    call_sid: CallSid
+    status: Status
+    participants: list[Participant]
+    messages: list[TracedMessage]
+    callbacks: list[TracedCallback]
+    left_out: int = Field(description="messages that were not kept: over 200 or 256 KiB of one leg, or under pressure")
+
+
 class ReplayFilter(_Strict):
     """Which deliveries to send again; everything that is left out narrows nothing."""
 

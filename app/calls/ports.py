@@ -17,6 +17,7 @@ from app.calls.uri import NameAddr, SipUri
 class DialogFacts(TypedDict, total=False):
     """What a stranger needs to CANCEL or BYE this leg from another process; stored before the INVITE leaves."""
 
+    call_sid: str  # the leg's
     transport: str  # udp, tcp, tls
     destination: list[Any]  # [host, port]
     local: list[Any]  # the socket's own [host, port]

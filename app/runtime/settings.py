@@ -47,6 +47,7 @@ class Settings(BaseSettings):
         tuple(float(part) for part in _RETRIES.split(",")),
         description="waits before each retry of a delivery",
     )
+    trace: str = Field("on", pattern="^(on|off)$", description="on or off: keep the SIP messages of each call")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error")
     log_format: str = Field(
         "auto", pattern="^(auto|console|json)$", description="auto: console on a terminal, else JSON"

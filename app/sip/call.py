@@ -59,6 +59,7 @@ class SipCall(VoIPCall):
         self._media = media.open(dtmf=self.dtmf_callback)
         self._media.on_silence = self._on_silence
         self.session: Session | None = None
+        self._call_sid = order.call_sid
         self._search = Search(engine, account, order, self)
         self._peer = PeerRequests(self)
         ports: Any = {self._media.local_port: _OFFERED}  # as pyVoIP passes them, not as it types them
@@ -197,6 +198,7 @@ class SipCall(VoIPCall):
         invite = invitation.message
         usage = self.usage or invitation.usage(remote_tag)
         facts = DialogFacts(
+            call_sid=self._call_sid,
             transport=invitation.hop.transport,
             destination=[invitation.hop.host, invitation.hop.port],
             local=list(self.engine.endpoint.local),

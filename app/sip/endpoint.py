@@ -260,7 +260,12 @@ class Endpoint:
         return str(via), request.call_id, request.from_tag or "", str(request.cseq[0]), request.request_uri, method
 
     def _trace(self, direction: Literal["in", "out"], remote: Hop, data: bytes, connection: Connection | None) -> None:
+        if connection is None:
+            self._tell(direction, remote, data, self.local)
+        else:
+            connection.when_standing(lambda: self._tell(direction, remote, data, connection.local))
+
+    def _tell(self, direction: Literal["in", "out"], remote: Hop, data: bytes, local: tuple[str, int]) -> None:
         if self.on_message is not None:
-            local = connection.local if connection is not None else self.local
             far = (remote.host, remote.port)
             self.on_message(WireMessage(direction, remote.transport, local, far, data, self._clock.now()))

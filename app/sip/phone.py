@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from app.calls.address import AddressPolicy, ip_literal
 from app.calls.ports import Clock, DialogFacts, LegOrder
+from app.calls.sid import CallSid
 from app.runtime import log
 from app.sip.account import SipAccount
 from app.sip.admission import Admission
@@ -17,7 +18,7 @@ from app.sip.media_port import MediaFactory
 from app.sip.pyvoip import PhoneStatus, VoIPCall, VoIPPhone
 from app.sip.resolve import Resolver
 from app.sip.strangers import Strangers
-from app.sip.trace import OnMessage
+from app.sip.trace import OnLeg, OnMessage
 from app.sip.transaction import Timing
 
 _log = log.get(__name__)
@@ -37,6 +38,7 @@ class SipPhone(VoIPPhone):
         advertised_host: str = "",
         timing: Timing | None = None,
         on_message: OnMessage | None = None,
+        on_leg: OnLeg | None = None,
     ) -> None:
         super().__init__(host, port, "", "", myIP=host, sipPort=port)
         self._media = media
@@ -52,6 +54,7 @@ class SipPhone(VoIPPhone):
             advertised_host=advertised_host,
         )
         self.endpoint.on_message = on_message
+        self._on_leg = on_leg
         self._inbound.endpoint = self.endpoint
         self._resolver = Resolver(policy, self.endpoint.reaches)
         self._admission = Admission(patience=timing.t1)
@@ -97,6 +100,8 @@ class SipPhone(VoIPPhone):
         )
         call = SipCall(self, self._engine, admission=self._admission, media=self._media, order=order, account=account)
         self.calls[call.call_id] = call
+        if self._on_leg is not None:
+            self._on_leg(call.call_id, order.call_sid, call)
         return call
 
     async def hang_up_stranger(self, facts: DialogFacts) -> None:
@@ -104,6 +109,8 @@ class SipPhone(VoIPPhone):
 
         Returns once the request has left. The dead worker's own port is bound for it when that is free.
         """
+        if self._on_leg is not None and "call_sid" in facts:
+            self._on_leg(facts["call_id"], CallSid(facts["call_sid"]), None)
         if self._strangers is not None:
             await self._strangers.hang_up(facts)
 

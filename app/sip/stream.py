@@ -26,6 +26,7 @@ class Connection(asyncio.Protocol):
         self._framer = Framer()
         self._transport: asyncio.Transport | None = None
         self._pending: list[bytes] = []
+        self._on_standing: list[Callable[[], None]] = []
         self._waiting: dict[object, Lost] = {}
         self._idle: asyncio.TimerHandle | None = None
         self.accepted = remote is None
@@ -47,6 +48,13 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.write(data)
             self._touch()
+
+    def when_standing(self, then: Callable[[], None]) -> None:
+        """Call `then` as soon as what has been written has left; never, if no connection comes to be."""
+        if self._transport is None:
+            self._on_standing.append(then)
+        else:
+            then()
 
     def watch(self, waiter: object, lost: Lost) -> None:
         """Call `lost` if the connection ends before `unwatch`."""
@@ -85,6 +93,9 @@ class Connection(asyncio.Protocol):
         for data in self._pending:
             self._transport.write(data)
         self._pending.clear()
+        for then in self._on_standing:
+            then()
+        self._on_standing.clear()
         self.standing.set_result(None)
         self._touch()
 

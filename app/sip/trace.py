@@ -4,6 +4,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Literal, NamedTuple
 
+from app.calls.sid import CallSid
+
 Address = tuple[str, int]
 
 
@@ -19,3 +21,4 @@ class WireMessage(NamedTuple):
 
 
 OnMessage = Callable[[WireMessage], None]  # called on the event loop: must return at once and raise nothing
+OnLeg = Callable[[str, CallSid, object | None], None]  # a Call-ID, the leg's sid, and the leg unless it is a stranger's

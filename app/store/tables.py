@@ -271,4 +271,25 @@ webhook_attempt = Table(
     postgresql_partition_by="RANGE (logged_at)",
 )
 
-PARTITIONED = (webhook_delivery.name, webhook_attempt.name)
+# Copies of what was on the wire, written without the calls' own commits. A row without a direction says how many
+# messages of its leg are not here.
+sip_message = Table(
+    "sip_message",
+    metadata,
+    Column("call_sid", Text),
+    Column("seq", Integer),
+    Column("logged_at", _TIME, server_default=_NOW),  # the database's clock: decides the partition
+    Column("at", _TIME, nullable=False),  # the worker's clock
+    Column("direction", Text),
+    Column("transport", Text),
+    Column("local", Text),
+    Column("remote", Text),
+    Column("data", LargeBinary),  # credentials masked
+    Column("left_out", Integer, nullable=False, server_default=_ZERO),
+    PrimaryKeyConstraint("call_sid", "seq", "logged_at"),
+    CheckConstraint("direction IN ('sent', 'received')", name="direction"),
+    CheckConstraint("(direction IS NULL) = (left_out > 0)", name="is_message_or_count"),
+    postgresql_partition_by="RANGE (logged_at)",
+)
+
+PARTITIONED = (webhook_delivery.name, webhook_attempt.name, sip_message.name)

@@ -13,11 +13,12 @@ from app.runtime import log
 from app.store.database import Database
 from app.store.failure import is_transient
 from app.store.statement import statement
-from app.store.tables import webhook_attempt, webhook_delivery
+from app.store.tables import sip_message, webhook_attempt, webhook_delivery
 
 _log = log.get(__name__)
 
 RETENTION_DAYS = 30
+TRACE_DAYS = 7  # a call's SIP messages are 5 to 10 KB: 100 calls/s make some 60 GB a day
 AHEAD_DAYS = 3
 
 ONE_AT_A_TIME = statement("SELECT pg_try_advisory_xact_lock(hashtext('dial-to-sip upkeep'))")
@@ -47,7 +48,7 @@ _MAKE = (
 )
 _DROP = ("SET LOCAL lock_timeout = '1s'", "DROP TABLE {name}")
 
-_COLUMNS = {webhook_delivery.name: "finished_at", webhook_attempt.name: "logged_at"}
+_COLUMNS = {webhook_delivery.name: "finished_at", webhook_attempt.name: "logged_at", sip_message.name: "logged_at"}
 _NAME = re.compile(r"_p([0-9]{8})\Z")
 
 
@@ -71,7 +72,8 @@ class Upkeep:
 
     def __init__(self, database: Database, *, retention_days: int = RETENTION_DAYS) -> None:
         self._database = database
-        self._retention = timedelta(days=retention_days)
+        self._retention = dict.fromkeys(_COLUMNS, timedelta(days=retention_days))
+        self._retention[sip_message.name] = timedelta(days=min(TRACE_DAYS, retention_days))
 
     async def run(self) -> None:
         today = await self._database.run(_today)
@@ -80,7 +82,7 @@ class Upkeep:
             there = await self._days(parent)
             await self._each(_MAKE, parent, wanted - there)
             # Whole days only: a row is kept for at least its retention.
-            await self._each(_DROP, parent, {day for day in there if day < today - self._retention})
+            await self._each(_DROP, parent, {day for day in there if day < today - self._retention[parent]})
         await self._database.run(_forget)
 
     async def _days(self, parent: str) -> set[date]:

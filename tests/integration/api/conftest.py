@@ -26,6 +26,7 @@ from app.store.deliveries import Deliveries
 from app.store.placing import Placing
 from app.store.queue import DialQueue
 from app.store.seal import Sealer
+from app.store.trace import TraceStore
 from tests.kit.service import free_port
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
@@ -81,6 +82,7 @@ async def parts(database: Database, sealer: Sealer) -> AsyncIterator[ApiParts]:
         calls=calls,
         queue=queue,
         deliveries=Deliveries(database, sealer),
+        trace=TraceStore(database),
         accounts=Accounts(database, sealer),
         sip_policy=AddressPolicy("DIAL_SIP_ALLOW"),
         http_policy=AddressPolicy("DIAL_HTTP_ALLOW"),

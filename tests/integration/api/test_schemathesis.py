@@ -19,7 +19,7 @@ async def test_it_finds_nothing(api: Api, address: tuple[str, int]) -> None:
     schema = schemathesis.openapi.from_dict(document(api.app))
     schema.config.generation.update(with_security_parameters=False)  # every request is sent with the account's
     operations = [result.ok() for result in schema.get_all_operations() if isinstance(result, Ok)]
-    assert len(operations) == 13
+    assert len(operations) == 17
     base_url = f"http://{address[0]}:{address[1]}"
     for operation in operations:
         takes_data = operation.path.startswith("/v1/")
