@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from app.calls.call import Call
-from app.calls.outcome import CANCELED_BY_API, LOST_RACE, Outcome
+from app.calls.outcome import LOST_RACE, Outcome
 from app.calls.ports import Clock, LegOrder, Phone
 from app.calls.sid import CallSid
 from app.calls.status import Status
@@ -63,12 +63,6 @@ class Race:
         """Let every leg go on the wire; its record is somebody else's."""
         for leg in self._legs:
             leg.forfeit()
-
-    def cancel(self, sid: CallSid) -> None:
-        """End the leg that is called `sid` unless it was answered meanwhile."""
-        for leg in self._legs:
-            if leg.record.call.sid == sid and not leg.record.is_answered:
-                leg.end(CANCELED_BY_API)
 
     async def _run(self, leg: Leg) -> None:
         await leg.run(self._phone)

@@ -81,13 +81,15 @@ class RunningDial:
         if self._task is not None:
             self._task.cancel()
 
-    def hang_up(self, sid: CallSid, wanted: str) -> None:
-        """What the API asked: `wanted` is completed or canceled; `sid` this call, one of its legs or a stranger."""
-        if sid != self.sid:
-            if self._race is not None:
-                self._race.end(_ended_by_api, sid) if wanted == "completed" else self._race.cancel(sid)
-        elif wanted == "completed" or not self._is_connected:  # else answered meanwhile: too late to cancel
+    def hang_up(self, sid: CallSid) -> None:
+        """The API asked to end `sid`: this call, one of its legs, or a stranger.
+
+        A call that was to be canceled and was answered in the same moment is hung up too: nobody wanted it to talk.
+        """
+        if sid == self.sid:
             self._stop(hung_up(Reason.API) if self._is_connected else CANCELED_BY_API, _ended_by_api)
+        elif self._race is not None:
+            self._race.end(_ended_by_api, sid)
 
     def lose(self) -> None:
         """This worker gives up: whoever talks is hung up, with the events that are due."""

@@ -100,7 +100,7 @@ WITH asked AS (
 )
 SELECT pg_notify('command', sid) FROM asked
 """)
-WANTED = statement("SELECT sid, wanted FROM calls WHERE worker_id = :worker AND wanted IS NOT NULL")
+WANTED = statement("SELECT sid FROM calls WHERE worker_id = :worker AND wanted IS NOT NULL")
 
 WANTED_AND_DUE = statement("SELECT sid FROM calls WHERE run_at IS NOT NULL AND wanted IS NOT NULL LIMIT 100")
 
@@ -210,12 +210,12 @@ class DialQueue:
 
         return await self._database.run(work)
 
-    async def wanted(self, worker_id: int) -> list[tuple[CallSid, str]]:
-        """What the API asks of the calls that this worker holds."""
+    async def wanted(self, worker_id: int) -> list[CallSid]:
+        """The calls of this worker that the API wants ended."""
 
-        async def work(connection: AsyncConnection) -> list[tuple[CallSid, str]]:
+        async def work(connection: AsyncConnection) -> list[CallSid]:
             rows = await connection.execute(WANTED, {"worker": worker_id})
-            return [(CallSid(row.sid), row.wanted) for row in rows]
+            return [CallSid(row.sid) for row in rows]
 
         return await self._database.run(work)
 

@@ -119,7 +119,7 @@ class Pool:
         self._idle.clear()
         _log.info("dial.claimed", call=dial.sid, legs=len(claimed.legs), waited_ms=round(claimed.waited * 1000))
         if claimed.parent.wanted is not None:
-            dial.hang_up(dial.sid, claimed.parent.wanted)
+            dial.hang_up(dial.sid)
         loop.spawn(self._run(dial), name=f"dial {dial.sid}")
 
     async def _run(self, dial: RunningDial) -> None:
@@ -134,8 +134,8 @@ class Pool:
 
     async def _obey_once(self) -> None:
         parts = self._parts
-        for sid, wanted in await parts.queue.wanted(parts.lease.worker_id):
+        for sid in await parts.queue.wanted(parts.lease.worker_id):
             for dial in list(self._dials.values()):
-                dial.hang_up(sid, wanted)
+                dial.hang_up(sid)
         for claimed in await parts.queue.take_wanted(parts.lease.worker_id):
             await parts.rescue.ended_before_taken(claimed)
