@@ -6,6 +6,8 @@ from app.store.statement import statement
 # index from :start to its end and on from its beginning (a loose index scan, 0.7-0.9 ms per claim of 100), and take
 # from each what it has room for. Lease columns are not indexed: the update is HOT. `WHERE id = ANY(ARRAY(...))` is
 # steady; UPDATE ... FROM a CTE fell into a scan of the whole outbox.
+# An open breaker is probed with what was tried least and is newest: one slow URL, retried for ever, must not keep it
+# open for the other URLs of its host.
 CLAIM = statement("""
 WITH RECURSIVE hop(destination_id, lap) AS (
     SELECT CAST(:start AS bigint), -1
@@ -23,25 +25,33 @@ WITH RECURSIVE hop(destination_id, lap) AS (
     SELECT destination_id, row_number() OVER () AS turn
     FROM (SELECT destination_id FROM hop WHERE lap >= 0 LIMIT :hops) h
 ), probe AS MATERIALIZED (
-    SELECT id FROM webhook_destination
+    SELECT w.id, (
+        SELECT newest.id FROM (
+            SELECT o.id, o.attempt, o.next_at FROM webhook_outbox o
+            WHERE o.destination_id = w.id AND NOT o.blocked AND o.next_at <= now()
+              AND (o.lease_until IS NULL OR o.lease_until < now())
+            ORDER BY o.next_at DESC LIMIT 100) newest
+        ORDER BY newest.attempt, newest.next_at DESC LIMIT 1) AS delivery_id
+    FROM webhook_destination w
     WHERE id = ANY(ARRAY(SELECT destination_id FROM visited)) AND breaker <> 'closed' AND open_until <= now()
     ORDER BY id FOR UPDATE SKIP LOCKED
 ), chosen AS MATERIALIZED (
     SELECT due.id, d.turn, d.destination_id
     FROM (
-        SELECT v.turn, v.destination_id,
+        SELECT v.turn, v.destination_id, probe.delivery_id AS probed,
                CASE WHEN w.breaker = 'closed'
                     THEN LEAST(CAST(:per_destination AS int), w.max_in_flight) - COALESCE(busy.running, 0)
                     ELSE 1 END AS free
         FROM visited v JOIN webhook_destination w ON w.id = v.destination_id
         LEFT JOIN unnest(CAST(:busy_ids AS bigint[]), CAST(:busy_counts AS int[])) AS busy(id, running)
                ON busy.id = w.id
-        WHERE NOT w.paused AND (w.breaker = 'closed' OR w.id IN (SELECT id FROM probe))
+        LEFT JOIN probe ON probe.id = w.id
+        WHERE NOT w.paused AND (w.breaker = 'closed' OR probe.id IS NOT NULL)
         ORDER BY v.turn
     ) d CROSS JOIN LATERAL (
         SELECT o.id FROM webhook_outbox o
         WHERE o.destination_id = d.destination_id AND NOT o.blocked AND o.next_at <= now()
-          AND (o.lease_until IS NULL OR o.lease_until < now())
+          AND (o.lease_until IS NULL OR o.lease_until < now()) AND (d.probed IS NULL OR o.id = d.probed)
         ORDER BY o.next_at, o.id LIMIT GREATEST(0, d.free) FOR NO KEY UPDATE SKIP LOCKED
     ) due
     LIMIT :room

@@ -322,3 +322,15 @@ async def test_what_an_open_breaker_keeps_beyond_its_time_ends_as_dead(database:
     assert await outbox.expire() == 3
     histories = await Deliveries(database, sealer).for_call(ACCOUNT, sid)
     assert [(one.state, one.sequence) for one in histories] == [("dead", 0), ("dead", 1), ("dead", 2)]
+
+
+async def test_a_breaker_is_probed_with_what_was_tried_least(database: Database, sealer: Sealer) -> None:
+    outbox = Outbox(database, sealer)
+    await owe(database, sealer, 1)
+    [failing] = await claim(outbox)
+    await outbox.finish([result(failing, "owed", next_in=0.0, status=500)])
+    await outbox.breaker(failing.destination_id, Breaker("open", 5, 5.0, 0.0))
+    other = await owe(database, sealer, 1)
+    [probe] = await claim(outbox)
+    assert (probe.call_sid, probe.attempt) == (other, 1)
+    assert await claim(outbox) == []
