@@ -1,14 +1,24 @@
 """One HTTP connection of uvicorn with the bounds that it lacks: how large the head is and how long it may take."""
 
 import asyncio
+import json
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEAD = 16 * 1024  # bytes of request line and headers
 MAX_SECONDS = 15.0  # from the connection, or the first byte of a later request, to the end of the head
 
-_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-_TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+def _problem(status: int, phrase: str, detail: str) -> bytes:
+    """A whole answer as RFC 9457 has it, for requests that never reach the application."""
+    body = json.dumps({"type": "about:blank", "title": phrase, "status": status, "detail": detail}).encode()
+    head = f"HTTP/1.1 {status} {phrase}\r\ncontent-type: application/problem+json\r\ncontent-length: {len(body)}\r\n"
+    return head.encode() + b"connection: close\r\n\r\n" + body
+
+
+_NOT_HTTP = _problem(400, "Bad Request", "the request is not HTTP/1.1; its request line or a header is malformed")
+_TOO_LARGE = _problem(431, "Request Header Fields Too Large", f"request line and headers exceed {MAX_HEAD} bytes")
+_TOO_SLOW = _problem(408, "Request Timeout", f"the headers did not come within {MAX_SECONDS:.0f} seconds")
 
 
 class _HeadTooLarge(Exception):
@@ -51,10 +61,7 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:
-        if self._head > MAX_HEAD:
-            self._end(_TOO_LARGE)
-        else:
-            super().send_400_response(msg)
+        self._end(_TOO_LARGE if self._head > MAX_HEAD else _NOT_HTTP)
 
     def _wait(self) -> None:
         self._stop_waiting()

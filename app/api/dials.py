@@ -14,6 +14,7 @@ from app.api.operations import DIAL, VALIDATE
 from app.api.parts import ApiParts
 from app.api.problems import Refused
 from app.api.views import call_uri, call_view
+from app.calls.errors import BadRequest, KeyConflict
 from app.calls.sid import AccountSid
 from app.rcml.codes import Code
 from app.rcml.render import to_json, to_rcml
@@ -32,7 +33,13 @@ def add_routes(router: APIRouter, parts: ApiParts, admission: Admission) -> None
         account: AccountSid = request.state.account
         idempotency_key = _key(request)
         body = await bodies.read(request, *bodies.XML, bodies.JSON)
-        asked = bodies.dial_request(body, request, parts)
+        try:
+            asked = bodies.dial_request(body, request, parts)
+        except BadRequest:
+            # Only what was placed is remembered under a key, so that what is wrong is another request.
+            if idempotency_key is not None and await is_used(parts.database, account, idempotency_key):
+                raise KeyConflict(idempotency_key) from None
+            raise
         await _admit(account, idempotency_key, parts, admission)
         placed = await parts.place(
             account,

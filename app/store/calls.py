@@ -50,7 +50,7 @@ class CallFilters:
     """What a list is narrowed to; None narrows nothing.
 
     A date is a whole UTC day, bounds included: `start_time` that day, `_before` until its end, `_after` from its
-    beginning. A datetime is that moment, included in `_after` and excluded from `_before`.
+    beginning. A datetime is that moment, included in both.
     """
 
     status: Status | None = None
@@ -162,4 +162,5 @@ def _begin(bound: Bound) -> datetime:
 
 
 def _end(bound: Bound) -> datetime:
-    return bound if isinstance(bound, datetime) else _begin(bound) + timedelta(days=1)
+    step = timedelta(microseconds=1) if isinstance(bound, datetime) else timedelta(days=1)
+    return _begin(bound) + step
