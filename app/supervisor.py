@@ -39,10 +39,15 @@ class RoleProcess:
 
     role: str
     environment: Mapping[str, str]
+    name_file: Path | None = None  # kept beyond our own death, for the next supervisor's processes
     process: asyncio.subprocess.Process | None = None
     started_at: float = 0.0
-    name: str = ""  # what it, or the last one that got so far, announced
     restart_after: float = field(default=_RESTART_AT_MOST_EVERY[0])
+
+    @property
+    def name(self) -> str:
+        """What the last one that got so far announced: it is dead when another one can take its place."""
+        return self.name_file.read_text().strip() if self.name_file is not None and self.name_file.exists() else ""
 
     async def start(self) -> None:
         """Start it and wait for its word that it is ready; raises StartFailed."""
@@ -57,7 +62,8 @@ class RoleProcess:
         word = await _word_from(reading)
         if not word:
             raise StartFailed(f"the {self.role} process did not start; see its lines above")
-        self.name = word.strip() or self.name
+        if self.name_file is not None:
+            _write_private(self.name_file, word)
 
     def send(self, number: signal.Signals) -> None:
         if self.process is not None and self.process.returncode is None:
@@ -93,7 +99,7 @@ def run_all(settings: Settings) -> int:
 
 async def _run(settings: Settings, url: str, embedded: EmbeddedPostgres | None) -> int:
     house = _furnish(settings, url, is_embedded=embedded is not None)
-    supervisor = Supervisor([RoleProcess(*role) for role in _roles(settings, house.environment)])
+    supervisor = Supervisor(_roles(settings, house.environment))
     # The roles load their code, which takes longer, while the schema is seen to; they wait for it.
     if await supervisor.start(beside=_set_up_database(settings, house)):
         sys.stdout.write(_welcome(settings, house))
@@ -205,22 +211,18 @@ async def _set_up_database(settings: Settings, house: House) -> None:
     _write_private(path.with_name("webhook-secret"), f"{account.secret}\n")
 
 
-def _roles(settings: Settings, shared: Mapping[str, str]) -> list[tuple[str, Mapping[str, str]]]:
-    """Worker n has SIP port + 2n and its own equal slice of the RTP ports."""
-    ports, count = settings.rtp_range, settings.workers
-    each = len(ports) // count
-    workers = [
-        (
-            "worker",
-            {
-                **shared,
-                "DIAL_SIP_PORT": str(settings.sip_port + 2 * n),
-                "DIAL_RTP_PORTS": f"{ports[n * each]}-{ports[(n + 1) * each - 1]}",
-            },
-        )
-        for n in range(count)
-    ]
-    return [("api", shared), *workers, ("webhooks", shared)]
+def _roles(settings: Settings, shared: Mapping[str, str]) -> list[RoleProcess]:
+    workers = [_worker(settings, shared, n) for n in range(settings.workers)]
+    return [RoleProcess("api", shared), *workers, RoleProcess("webhooks", shared)]
+
+
+def _worker(settings: Settings, shared: Mapping[str, str], n: int) -> RoleProcess:
+    """Worker n has SIP port + 2n, its own equal slice of the RTP ports, and leaves its name where it was bound."""
+    ports, sip_port = settings.rtp_range, settings.sip_port + 2 * n
+    each = len(ports) // settings.workers
+    rtp_ports = f"{ports[n * each]}-{ports[(n + 1) * each - 1]}"
+    environment = {**shared, "DIAL_SIP_PORT": str(sip_port), "DIAL_RTP_PORTS": rtp_ports}
+    return RoleProcess("worker", environment, settings.data_dir / f"worker-{settings.sip_host}-{sip_port}")
 
 
 def _welcome(settings: Settings, house: House) -> str:

@@ -119,8 +119,7 @@ async def run_worker(settings: Settings) -> int:
                 max_wait=settings.max_wait,
             )
         )
-        before = int(predecessor() or 0)
-        sweep = Sweep(queue, lease, rescue, max_wait=settings.max_wait, phone=phone, predecessor=before)
+        sweep = Sweep(queue, lease, rescue, max_wait=settings.max_wait, phone=phone, predecessor=predecessor())
         loops = [
             loop.spawn(pool.claim_dials(), "claim dials"),
             loop.spawn(pool.obey(), "obey the API"),
@@ -128,7 +127,7 @@ async def run_worker(settings: Settings) -> int:
             loop.spawn(sweep.run(), "sweep"),
             loop.spawn(tap.run(), "keep the trace"),
         ]
-        announce_ready(str(lease.worker_id))
+        announce_ready(await queue.name(lease.worker_id))
         code = await _until_stopped(loops)
         await pool.drain(settings.drain_seconds if code == 0 else 0)
         await _cancel(loops)

@@ -22,7 +22,9 @@ Work = Callable[[AsyncConnection], Awaitable[T]]
 
 _STATEMENT_SECONDS = 5.0
 _LOCK_SECONDS = 2.0
-_IDLE_SECONDS = 10.0  # a transaction that is left open makes claims 20 times slower (dead index entries)
+# A transaction that is left open makes claims 20 times slower (dead index entries), and one of a process that stands
+# still (SIGSTOP) must let go of its rows before its lease lapses and others take them.
+_IDLE_SECONDS = 5.0
 _CONNECT_SECONDS = 2
 _POOL_SECONDS = 2.0
 _TRIES = 4  # of a transaction that a collision or a cut connection ended

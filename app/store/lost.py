@@ -18,7 +18,8 @@ ONE_RESCUER = statement("SELECT pg_try_advisory_xact_lock(hashtext('dial-to-sip 
 SERVER_START = statement("SELECT pg_postmaster_start_time()")
 # What the supervisor saw die needs no watching.
 DECLARE = statement("""
-UPDATE worker SET taken = true, accepting = false, lease_until = now() WHERE id = :id AND NOT taken
+UPDATE worker SET taken = true, accepting = false, lease_until = now()
+WHERE id = :id AND {WORKER_NAME} = :name AND NOT taken
 """)
 # Who holds calls is found by hopping from one worker_id of the index to the next. A lease that has just lapsed is left
 # for a moment to the process that takes the dead one's place: it is bound where the peers' answers go.
@@ -101,16 +102,12 @@ class Vigil:
         self._last = now
         return now - self._since >= self._lease
 
-    def broken(self) -> None:
-        """The database was away."""
-        self._server = None
-
 
 @dataclass(frozen=True, slots=True)
 class Rescuer:
     worker_id: int
     token: int
-    predecessor: int = 0  # the worker whose place this one took, known to be dead
+    predecessor: str = ""  # the name of the worker whose place this one took, known to be dead
 
 
 async def take_lost(
@@ -121,7 +118,8 @@ async def take_lost(
     if not (await connection.execute(ONE_RESCUER)).scalar_one():
         return []
     if rescuer.predecessor:
-        await connection.execute(DECLARE, {"id": rescuer.predecessor})
+        name = rescuer.predecessor
+        await connection.execute(DECLARE, {"id": int(name.partition("@")[0]), "name": name})
     dead = list((await connection.execute(DEAD, {"watched": watched, "grace": vigil.grace})).scalars())
     if not dead:
         return []

@@ -10,7 +10,7 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.calls.call import Call, NewCall
-from app.calls.errors import Fenced, Unavailable
+from app.calls.errors import Fenced
 from app.calls.sid import AccountSid, CallSid
 from app.runtime import log
 from app.store.calls import GET
@@ -134,6 +134,10 @@ class DialQueue:
         """A heartbeat row for this process; its lease begins now."""
         return await self._workers.register(role=role, capacity=capacity, sip_host=sip_host, sip_port=sip_port)
 
+    async def name(self, worker_id: int) -> str:
+        """What a successor may call this worker by in `lost`, once it is known to be dead."""
+        return await self._workers.name(worker_id)
+
     async def heartbeat(self, worker_id: int, *, running: int, accepting: bool) -> bool:
         """False: the row is gone or taken; register again, and what was held is somebody else's."""
         return await self._workers.heartbeat(worker_id, running=running, accepting=accepting)
@@ -180,21 +184,17 @@ class DialQueue:
 
         return await self._database.run(work)
 
-    async def lost(self, worker_id: int, limit: int = 100, *, predecessor: int = 0) -> list[LostDial]:
+    async def lost(self, worker_id: int, limit: int = 100, *, predecessor: str = "") -> list[LostDial]:
         """Call about every second. Calls of lapsed leases: those that nobody dialled go back to the queue, the others
         come to `worker_id` and are returned. Nobody is judged until a whole lease has been watched without a gap, but
-        `predecessor`, the worker that is known to be dead because this one has its place, and whom others judged.
+        `predecessor` (its name), known to be dead because this worker has its place, and whom others judged.
         """
 
         async def look(connection: AsyncConnection, token: int) -> list[LostDial]:
             rescuer = Rescuer(worker_id, token, predecessor)
             return await take_lost(connection, rescuer, self._vigil, limit=limit, sealer=self._sealer)
 
-        try:
-            return await self._surely(worker_id, look)
-        except Unavailable:
-            self._vigil.broken()
-            raise
+        return await self._surely(worker_id, look)
 
     async def want(self, account: AccountSid, sid: str, wanted: str) -> Wanted | None:
         """Store what the API asks of a call that has not ended, and wake whoever holds it; None: no such call."""

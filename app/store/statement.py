@@ -18,6 +18,8 @@ _FRAGMENTS = {
     "CALL": ", ".join(f"c.{name}" for name in _CALL_COLUMNS) + ", d.rcml, d.metadata, d.idempotency_key",
     "CALLS": "calls c LEFT JOIN call_document d ON d.call_sid = c.sid",
     "HOLDS": _HOLDS,
+    # Its number is not enough: another database has a worker of that number, too.
+    "WORKER_NAME": "id || '@' || CAST(EXTRACT(epoch FROM started_at) * 1000000 AS bigint)",
     # The same columns of an owed delivery and of one in the history.
     "OWED": f"{_DELIVERY}, 'owed' AS state, CAST(NULL AS timestamptz) AS finished_at, next_at",
     "PAST": f"{_DELIVERY}, state, finished_at, CAST(NULL AS timestamptz) AS next_at",

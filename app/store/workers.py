@@ -22,6 +22,7 @@ UPDATE worker SET running = :running, accepting = :accepting, rate = :rate,
                   lease_until = now() + make_interval(secs => :lease)
 WHERE id = :id AND NOT taken RETURNING id
 """)
+NAME = statement("SELECT {WORKER_NAME} AS name FROM worker WHERE id = :id")
 LEAVE = statement("UPDATE worker SET accepting = false, lease_until = now() WHERE id = :id")
 FORGET = statement("DELETE FROM worker WHERE id = :id AND NOT EXISTS (SELECT FROM calls WHERE worker_id = :id)")
 CAPACITY = statement("""
@@ -72,6 +73,12 @@ class Workers:
         worker_id = await self._database.run(work)
         self._rates[worker_id] = _Rate(time.monotonic())
         return worker_id
+
+    async def name(self, worker_id: int) -> str:
+        async def work(connection: AsyncConnection) -> str:
+            return str((await connection.execute(NAME, {"id": worker_id})).scalar_one())
+
+        return await self._database.run(work)
 
     async def heartbeat(self, worker_id: int, *, running: int, accepting: bool) -> bool:
         rate = self._rates.setdefault(worker_id, _Rate(time.monotonic())).beat(time.monotonic())

@@ -36,14 +36,14 @@ class Sweep:
         *,
         max_wait: float,
         phone: StrangerHangUp | None = None,
-        predecessor: int = 0,
+        predecessor: str = "",
     ) -> None:
         self._queue = queue
         self._lease = lease
         self._rescue = rescue
         self._max_wait = max_wait
         self._phone = phone
-        self._predecessor = predecessor  # the worker whose place this one took
+        self._predecessor = predecessor  # the name of the worker whose place this one took
 
     async def run(self) -> None:
         """Until cancelled."""

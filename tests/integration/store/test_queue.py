@@ -192,7 +192,10 @@ async def test_a_predecessor_is_known_to_be_dead_and_needs_no_watch(database: Da
     dead, other = await register(queue), await register(queue)
     dial = await dialled(database, sealer, queue, dead)
     successor = await register(DialQueue(database, sealer))
-    [lost] = await DialQueue(database, sealer).lost(successor, predecessor=dead)
+    assert (
+        await DialQueue(database, sealer).lost(successor, predecessor=f"{dead}@1234567890") == []
+    )  # another database's
+    [lost] = await DialQueue(database, sealer).lost(successor, predecessor=await queue.name(dead))
     assert (lost.parent.sid, lost.worker_id, lost.legs[0].worker_id) == (dial.parent.sid, dead, successor)
     assert not await queue.heartbeat(dead, running=1, accepting=True)
     assert await queue.heartbeat(other, running=0, accepting=True)
