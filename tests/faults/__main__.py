@@ -5,10 +5,10 @@ import asyncio
 import json
 import sys
 
-from tests.faults import api_faults, database_faults, process_faults, webhook_faults, worker_kills
+from tests.faults import api_faults, database_faults, process_faults, random_kills, webhook_faults, worker_kills
 from tests.faults.suite import FAULTS, heading, line, run_all
 
-MODULES = (worker_kills, api_faults, webhook_faults, database_faults, process_faults)
+MODULES = (worker_kills, api_faults, webhook_faults, database_faults, process_faults, random_kills)
 
 
 def main() -> int:

@@ -15,7 +15,7 @@ from tests.faults.verdict import Told
 from tests.kit.service import ROOT, free_port
 
 
-async def _mixed(stage: Stage, calls: int) -> None:
+async def mixed(stage: Stage, calls: int) -> None:
     """Calls in all states: silent, ringing, talking, about to answer."""
     for script in ("silent", "forever", "r50", "r3000"):
         await place(stage, calls // 4, script)
@@ -23,7 +23,7 @@ async def _mixed(stage: Stage, calls: int) -> None:
 
 
 async def _killed_whole(stage: Stage, calls: int) -> Told:
-    await _mixed(stage, calls)
+    await mixed(stage, calls)
     stage.kill_supervisor()
     await asyncio.sleep(1)
     started_at = time.time()

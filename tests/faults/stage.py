@@ -62,10 +62,10 @@ def peer(module: str, log: Path) -> Iterator[Peer]:
 
 
 class Server:
-    """One PostgreSQL for a whole run of the suite; from the main thread. Not safe against power cuts, only kills."""
+    """One PostgreSQL for a whole run of the suite; from the main thread. Durable: what it loses in a kill is lost."""
 
     def __init__(self, folder: Path) -> None:
-        self._embedded = EmbeddedPostgres(folder / "postgres", durable=False)
+        self._embedded = EmbeddedPostgres(folder / "postgres")
         self.url = ""
 
     def start(self) -> None:
@@ -123,6 +123,7 @@ class Stage:
     refused: list[int] = field(default_factory=list)  # statuses of requests that were not taken
     latencies: list[tuple[int, float]] = field(default_factory=list)  # status (0: no answer) and seconds
     http: httpx.AsyncClient = field(default_factory=httpx.AsyncClient)
+    said_before: list[str] = field(default_factory=list)  # by products that were killed
     _products: ExitStack = field(default_factory=ExitStack)
 
     def target(self, script: str) -> str:
@@ -248,6 +249,7 @@ class Stage:
 
     async def start_again(self) -> None:
         """The product anew, on the same ports and the same data."""
+        self.said_before += self.service.lines
         self.service = await asyncio.to_thread(
             self._products.enter_context, running_service(self.folder / "data", **self.settings)
         )

@@ -99,7 +99,7 @@ def _keep(scene: Stage, name: str) -> None:
     kept = Path(tempfile.gettempdir()) / "dial-faults-failed" / name
     shutil.rmtree(kept, ignore_errors=True)
     kept.mkdir(parents=True)
-    (kept / "product.log").write_text("".join(scene.service.lines))
+    (kept / "product.log").write_text("".join([*scene.said_before, *scene.service.lines]))
     for log in (scene.callee.log, scene.receiver.log):
         if log.exists():
             shutil.copy(log, kept / log.name)

@@ -71,7 +71,7 @@ async def judge(fault: str, stage: Stage, told: Told) -> Row:
     _judge_wire(row, stage, calls, told)
     await _judge_leftovers(row, stage, calls, told)
     for alarm in _ALARMS:
-        if count := sum(alarm in line for line in stage.service.lines):
+        if count := sum(alarm in line for line in [*stage.said_before, *stage.service.lines]):
             row.problems.append(f"log: {alarm} ×{count}")
     return row
 

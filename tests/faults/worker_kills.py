@@ -91,8 +91,12 @@ async def two_rescuers(stage: Stage, calls: int) -> Told:
     for script in ("forever", "r50", "silent", "r4000"):
         await place(stage, calls // 4, script)
     await stage.until(lambda: stage.callee.count("ACK") >= calls // 4, 20, "ACK")
-    os.kill(stage.pids("worker")[0], signal.SIGKILL)
+    victim = stage.pids("worker")[0]
+    stage.service.process.send_signal(signal.SIGSTOP)  # nobody takes the dead one's place: the two others must do it
+    os.kill(victim, signal.SIGKILL)
     killed_at = time.time()
+    await stage.pause(14)
+    stage.service.process.send_signal(signal.SIGCONT)
     await stage.hang_up_rest(killed_at)
     return Told(killed_at)
 
