@@ -25,6 +25,7 @@ from app.store.seal import Sealer
 
 _TRIES_UNTOLD = 40  # looks at the schema, 50 ms apart, before a role says that it waits
 _WILDCARDS = ("0.0.0.0", "::", "")
+_GOODBYES = 4.0  # seconds for the peers' answers to our last BYEs and CANCELs
 _ELSEWHERE = {
     socket.AF_INET: "192.0.2.1",
     socket.AF_INET6: "2001:db8::1",
@@ -131,6 +132,7 @@ async def run_worker(settings: Settings) -> int:
         code = await _until_stopped(loops)
         await pool.drain(settings.drain_seconds if code == 0 else 0)
         await _cancel(loops)
+        await phone.settle(_GOODBYES)
         await changes.stop()
         await lease.give_up()
         await phone.stop()

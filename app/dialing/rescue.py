@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from app.calls.call import Call
+from app.calls.change import Facts
 from app.calls.errors import Fenced
 from app.calls.outcome import CANCELED_BY_API, NO_CAPACITY, Outcome, worker_lost
 from app.calls.ports import Clock
@@ -44,10 +45,18 @@ class Rescue:
         parent_record = Record(parent, self.journal, self.clock)
         for leg in leg_records:
             leg.end(outcome_of(leg.is_answered))
-        parent_record.end(outcome_of(any(leg.is_answered for leg in leg_records)))
+        parent_record.end(outcome_of(any(leg.is_answered for leg in leg_records)), _dial_facts(leg_records))
         writing = [record.written for record in (*leg_records, parent_record)]
         for error in await asyncio.gather(*writing, return_exceptions=True):
             if isinstance(error, Fenced):
                 _log.info("rescue.fenced", call=parent.sid, detail=str(error))  # another rescuer was faster
             elif error is not None:
                 _log.error("rescue.unwritten", call=parent.sid, error=str(error))
+
+
+def _dial_facts(legs: Sequence[Record]) -> Facts:
+    """How the dial went: told of the leg that was answered, else of the last one."""
+    if not legs:
+        return Facts()
+    told = next((leg for leg in legs if leg.is_answered), legs[-1]).call
+    return Facts(dial_call_status=told.status, dial_call_sid=told.sid, dial_call_duration=told.duration)

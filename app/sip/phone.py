@@ -21,6 +21,8 @@ from app.sip.strangers import Strangers
 from app.sip.trace import OnLeg, OnMessage
 from app.sip.transaction import Timing
 
+_LOOK = 0.02  # seconds
+
 _log = log.get(__name__)
 
 
@@ -84,6 +86,13 @@ class SipPhone(VoIPPhone):
             await self._strangers.close()
         await self.endpoint.close()
         self._resolver.close()
+
+    async def settle(self, seconds: float) -> None:
+        """Wait until no leg needs the wire any more: BYEs answered, CANCELs followed by their 487, late 2xx ended."""
+        for _ in range(int(seconds / _LOOK)):
+            if not self.calls:
+                return
+            await asyncio.sleep(_LOOK)
 
     def leg(self, order: LegOrder) -> SipCall:
         """A new leg with its RTP port bound; raises NoFreePort, and RuntimeError before `start`."""

@@ -1,7 +1,7 @@
 """One dial from its claim to its end: a scripted phone, a clock that is moved, and the real database."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
@@ -15,6 +15,7 @@ from app.calls.outcome import ADDRESS_DENIED, UNREACHABLE, Reason, hung_up, of_r
 from app.calls.sid import AccountSid, CallSid
 from app.calls.uri import NameAddr, SipUri
 from app.dialing.place import Place
+from app.dialing.rescue import Rescue
 from app.dialing.run import Running, RunningDial
 from app.rcml.plan import Dial, DialRequest, Document, Target
 from app.store.accounts import Accounts
@@ -82,6 +83,12 @@ class OnStage:
         parent = await self.stage.reads.get(self.stage.account, self.sid)
         assert parent is not None
         return parent, (await self.stage.reads.legs([self.sid]))[self.sid]
+
+    async def until(self, true: Callable[[list[Call]], bool]) -> None:
+        """Until the stored legs are so."""
+        async with asyncio.timeout(5):
+            while not true((await self.records())[1]):
+                await asyncio.sleep(0)
 
     async def owed(self, sid: CallSid) -> list[dict[str, str]]:
         """What is owed to the callbacks of one call, in order."""
@@ -332,3 +339,32 @@ async def test_a_worker_that_lost_its_lease_writes_nothing_and_leaves_nobody_tal
     parent, [record] = await on.over()
     assert (record.status, parent.status) == ("initiated", "in-progress")
     assert leg.asked[-1] == "hang up"
+
+
+async def test_a_dial_that_was_taken_over_is_let_go_on_the_wire_and_not_written(stage: Stage) -> None:
+    on = await stage.start(dial(ALICE, BOB))
+    ringing, talking = await on.leg(ALICE), await on.leg(BOB)
+    ringing.rings()
+    await on.until(lambda legs: legs[0].status == "ringing")
+    parent, legs = await on.records()
+    on.dial.forfeit()
+    await asyncio.wait([on.task])
+    assert on.task.cancelled()
+    assert ringing.asked[-1] == talking.asked[-1] == "hang up"
+    assert await on.records() == (parent, legs)
+
+
+async def test_a_rescuer_ends_legs_and_parent_and_says_how_the_dial_went(stage: Stage) -> None:
+    on = await stage.start(dial(ALICE, BOB))
+    winner = await on.leg(ALICE)
+    winner.rings()
+    winner.answers()
+    await on.until(lambda legs: legs[0].status == "in-progress" and legs[1].status == "canceled")
+    on.dial.forfeit()
+    parent, legs = await on.records()
+    await Rescue(stage.running.journal, stage.clock).lost(parent, legs)
+    parent, [alice, bob] = await on.records()
+    assert (alice.status, alice.reason) == ("completed", "worker-lost")
+    assert (bob.status, bob.reason) == ("canceled", "lost-race")
+    assert (parent.status, parent.reason) == ("completed", "worker-lost")
+    assert (parent.dial_call_status, parent.dial_call_sid) == ("completed", alice.sid)
