@@ -6,6 +6,7 @@ Each role is a process of its own with its role in its command line; this one ru
 import asyncio
 import os
 import secrets
+import shutil
 import signal
 import sys
 import time
@@ -181,7 +182,10 @@ class Supervisor:
 def _furnish(settings: Settings, url: str, *, is_embedded: bool) -> House:
     """The key that seals secrets, and what every role's environment gets."""
     key = settings.secret_key.get_secret_value() or _kept(settings.data_dir / "secret.key", secrets.token_urlsafe(32))
-    environment = {"DIAL_DATABASE_URL": url, "DIAL_SECRET_KEY": key}
+    metrics = settings.data_dir.absolute() / "metrics"  # where the roles' counters meet, so that /metrics shows all
+    shutil.rmtree(metrics, ignore_errors=True)
+    metrics.mkdir()
+    environment = {"DIAL_DATABASE_URL": url, "DIAL_SECRET_KEY": key, "PROMETHEUS_MULTIPROC_DIR": str(metrics)}
     if is_embedded:
         environment |= {name: _LOOPBACK for name in ("DIAL_HTTP_ALLOW", "DIAL_SIP_ALLOW") if name not in os.environ}
     return House(environment, settings.data_dir / "account")

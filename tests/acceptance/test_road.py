@@ -176,3 +176,14 @@ async def delivered(customer: Customer, sid: str, count: int) -> list[dict[str, 
             return deliveries
         await asyncio.sleep(0.02)
     raise AssertionError(f"{sid}: {deliveries}")
+
+
+async def test_the_metrics_show_what_every_role_did(customer: Customer, app: Receiver) -> None:
+    with sipp("-sn", "uas") as callee:
+        placed = await customer.dial(rcml(callee.uri, app.url, timeLimit="1"))
+        await customer.wait_for(placed["sid"])
+        await app.wait_for(4)
+    await delivered(customer, (await customer.get(f"/v1/calls/{placed['sid']}"))["legs"][0]["sid"], 4)
+    lines = (await customer.http.get("/metrics")).text.splitlines()
+    for name in ("dial_http_requests_total", "dial_rtp_packets_total", "dial_webhook_attempts_total"):
+        assert any(line.startswith(name) and float(line.split()[-1]) > 0 for line in lines), name
