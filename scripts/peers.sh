@@ -21,6 +21,7 @@ missing_packages() {
     command -v sipp >/dev/null || missing="$missing sip-tester"
     command -v baresip >/dev/null || missing="$missing baresip-core"
     command -v chromium >/dev/null || missing="$missing chromium"
+    command -v tshark >/dev/null || missing="$missing tshark"
     echo "${missing# }"
 }
 

@@ -54,8 +54,11 @@ def _credentials(match: re.Match[bytes]) -> bytes:
     """The scheme and the parameters that may be seen; of what is no parameter, nothing."""
     name, colon, value = match.groups()
     scheme = b"" if name.lower().endswith(b"info") else _scheme_of(value)
-    known = [_parameter(found) for found in _PARAMETER.finditer(value[len(scheme) :])]
-    return name + colon + scheme + (b", ".join(known) if known else MASK)
+    given = value[len(scheme) :]
+    shown = [_parameter(found) for found in _PARAMETER.finditer(given)]
+    if not shown or _PARAMETER.sub(b"", given).strip(b", \t\r\n"):
+        shown.append(MASK)
+    return name + colon + scheme + b", ".join(shown)
 
 
 def _scheme_of(value: bytes) -> bytes:

@@ -11,7 +11,7 @@ from app.calls.call import Call
 from app.calls.status import Status
 from app.trace.layout import CHARACTER, FOOT_LINE, HEAD_HEIGHT, HEAD_Y, MARGIN, OWN_X, Layout, column_x, layout
 from app.trace.story import Arrow, Ladder, Note
-from app.trace.wording import gap, offset, outcome, plain, since
+from app.trace.wording import gap, offset, outcome, plain, since, took
 
 MEDIA_TYPE = "image/svg+xml"
 # For whoever opens it by itself: it can do nothing but be looked at.
@@ -20,7 +20,8 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 
-_BOLD, _SMALL = 7.8, 6.2  # pixels of one character on an arrow, roughly
+# Pixels of one character, roughly.
+_TITLE, _NAME, _BOLD, _TEXT, _SMALL = 9.8, 8.4, 7.8, 7.3, 6.2
 _TIP = 4_000  # characters of a message that the pointer shows
 _SANS = "font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans',sans-serif"
 _MONO = "font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace"
@@ -46,13 +47,14 @@ text{{{_SANS};font-size:13px;fill:#1b1f24}}
 .time{{text-anchor:end}}.name{{font-weight:600;font-size:14px}}.mid{{text-anchor:middle}}
 .label{{font-weight:600;text-anchor:middle}}.halo{{stroke:#fff;stroke-width:5px;paint-order:stroke;stroke-linejoin:round}}
 .head{{fill:#f3f5f8;stroke:#d3dae3}}.life{{stroke:#ccd3dc;stroke-width:1.5}}.talk{{fill:#bfe5cb}}
-.band{{fill:#eef3fd}}.rule{{stroke:#e3e7ec}}.lead{{stroke:#b9c1cc;stroke-dasharray:1 5;stroke-linecap:round}}
+.band{{fill:none;stroke:#b9c8ea;stroke-dasharray:3 3}}
+.rule{{stroke:#e3e7ec}}.lead{{stroke:#b9c1cc;stroke-dasharray:1 5;stroke-linecap:round}}
 .pill{{fill:#f3f5f8;stroke:#d3dae3}}.badge{{fill:#e4e9f2}}
 .line{{stroke-width:1.8;fill:none}}.dash{{stroke-dasharray:5 4}}
 """ + "".join(f".{name}{{stroke:{light}}}.{name}-fill{{fill:{light}}}" for name, (light, _) in _COLOURS.items())
 _DARK = """
 text{fill:#e6e9ee}.page{fill:#14171c}.dim,.time,.detail,.number{fill:#98a1ad}.halo{stroke:#14171c}
-.head,.pill{fill:#1f242c;stroke:#3a424e}.life{stroke:#3a424e}.talk{fill:#275238}.band{fill:#1a2233}
+.head,.pill{fill:#1f242c;stroke:#3a424e}.life{stroke:#3a424e}.talk{fill:#275238}.band{stroke:#3d4d73}
 .rule{stroke:#2a3038}.lead{stroke:#4a5360}.badge{fill:#2c3440}
 """ + "".join(f".{name}{{stroke:{dark}}}.{name}-fill{{fill:{dark}}}" for name, (_, dark) in _COLOURS.items())
 
@@ -67,7 +69,7 @@ def as_svg(ladder: Ladder) -> str:
         f'role="img" aria-label="SIP ladder of call {_safe(call.sid)}">',
         f"<style>{_STYLE}@media(prefers-color-scheme:dark){{{_DARK}}}</style>",
         f'<rect class="page" width="{width}" height="{height}"/>',
-        *_title(ladder),
+        *_title(ladder, width),
         *_grounds(placed),
         *_heads(placed),
         *_pauses(placed, width),
@@ -82,9 +84,10 @@ def as_svg(ladder: Ladder) -> str:
     return "\n".join([*parts, *_foot(placed, width), "</svg>", ""])
 
 
-def _title(ladder: Ladder) -> Iterator[str]:
+def _title(ladder: Ladder, width: int) -> Iterator[str]:
     call = ladder.story.call
-    yield _text(MARGIN, 38, f"{call.from_uri}  →  {_targets(ladder)}", "title")
+    title = _cut(f"{call.from_uri}  →  {_targets(ladder)}", width - 2 * MARGIN, _TITLE)
+    yield _text(MARGIN, 38, title, "title")
     began = f"{ladder.began.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}"[:-3]
     yield _text(MARGIN, 62, f"{call.sid} · {began} UTC is +0", "mono dim")
 
@@ -116,7 +119,7 @@ def _heads(placed: Layout) -> Iterator[str]:
     for column, one in enumerate(placed.ladder.participants):
         x = column_x(column)
         yield f'<rect class="head" x="{x - 105}" y="{HEAD_Y}" width="210" height="{HEAD_HEIGHT}" rx="8"/>'
-        yield _text(x, HEAD_Y + 20, _cut(one.name, 190), "name mid")
+        yield _text(x, HEAD_Y + 20, _cut(one.name, 190, _NAME), "name mid")
         yield _text(x, HEAD_Y + 37, _cut(one.address, 200), "mono dim mid")
 
 
@@ -155,8 +158,8 @@ def _label(arrow: Arrow, pixels: int) -> tuple[str, str]:
     again = " · retransmission" if arrow.again else ""
     whole, short = f"CSeq {seen.cseq}{again}", f"CSeq {seen.number}{again}"
     fits = len(seen.title) * _BOLD + len(whole) * _SMALL < pixels
-    note = whole if seen.code and fits else short
-    return _cut(seen.title, pixels - len(note) * _SMALL), note
+    note = (whole if seen.code and fits else short) if seen.cseq else ""
+    return _cut(seen.title, pixels - len(note) * _SMALL, _BOLD), note
 
 
 def _note(ladder: Ladder, note: Note, y: int) -> Iterator[str]:
@@ -167,10 +170,10 @@ def _note(ladder: Ladder, note: Note, y: int) -> Iterator[str]:
     else:
         answer = str(told.status) if told.status is not None else "no answer"
         again = f" · attempt {told.attempt}" if told.attempt > 1 else ""
-        text = f"{note.event} → {answer} · {told.latency_ms} ms{again}"
+        text = f"{note.event} → {answer} · {took(told.latency_ms)}{again}"
         colour = "success" if told.accepted else "failure"
-    shown = _cut(text, 250)
-    width = round(len(shown) * CHARACTER) + 34
+    shown = _cut(text, 260)
+    width = round(len(shown) * _TEXT) + 36
     left = x - width // 2
     yield f"<g><title>{_safe(told.error if told and told.error else text)}</title>"
     if note.column:
@@ -216,8 +219,8 @@ def _text(x: int, y: int, text: str, style: str) -> str:
     return f'<text class="{style}" x="{x}" y="{y}">{_safe(text)}</text>'
 
 
-def _cut(text: str, pixels: float) -> str:
-    most = max(4, int(pixels / CHARACTER))
+def _cut(text: str, pixels: float, character: float = CHARACTER) -> str:
+    most = max(4, int(pixels / character))
     return text if len(text) <= most else text[: most - 1] + "…"
 
 

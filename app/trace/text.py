@@ -5,7 +5,7 @@ from datetime import UTC
 
 from app.calls.call import Call
 from app.trace.story import Arrow, Ladder, Note, Participant
-from app.trace.wording import gap, offset, outcome, plain, since
+from app.trace.wording import gap, offset, outcome, plain, since, took
 
 _MARGIN = 12  # characters for the time
 _WIDTH = 40  # of a column
@@ -82,7 +82,7 @@ def _note(ladder: Ladder, note: Note) -> str:
     told = note.told
     answer = str(told.status) if told.status is not None else plain(told.error or "no answer")
     again = f", attempt {told.attempt}" if told.attempt > 1 else ""
-    return _lifelines(ladder, f" <= {mark}{note.event}: {answer}, {told.latency_ms} ms{again}", note.column)
+    return _lifelines(ladder, f" <= {mark}{note.event}: {answer}, {took(told.latency_ms)}{again}", note.column)
 
 
 def _foot(leg: Call, number: int) -> str:

@@ -19,6 +19,10 @@ def offset(ms: float) -> str:
     return f"+{ms:.1f} ms" if 0 < ms < 100 else f"+{ms:.0f} ms"
 
 
+def took(ms: int) -> str:
+    return f"{ms / 1000:.1f} s" if ms >= 1000 else f"{ms} ms"
+
+
 def gap(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.1f} s"

@@ -1,0 +1,28 @@
+"""Wireshark's reader without its window: the second opinion on what we write as a packet capture."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+HOW_TO_GET_IT = "tshark is missing: apt-get install tshark"
+_STRICT = [
+    argument
+    for protocol in ("ip", "udp", "tcp")
+    for argument in ("-o", f"{protocol}.check_checksum:TRUE")
+]  # fmt: skip
+
+
+def fields(capture: bytes, *names: str) -> list[list[str]]:
+    """The values of `names` for each packet, checksums verified."""
+    program = shutil.which("tshark")
+    if program is None:
+        if os.environ.get("CI"):
+            pytest.fail(HOW_TO_GET_IT)
+        pytest.skip(HOW_TO_GET_IT)
+    wanted = [argument for name in names for argument in ("-e", name)]
+    command = [program, "-n", "-r", "-", *_STRICT, "-T", "fields", "-E", "separator=\x1f", *wanted]
+    done = subprocess.run(command, input=capture, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    return [line.split("\x1f") for line in done.stdout.decode().splitlines()]
