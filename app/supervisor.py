@@ -66,6 +66,13 @@ class RoleProcess:
         if self.name_file is not None:
             _write_private(self.name_file, word)
 
+    def forget_gauges(self) -> None:
+        """A dead process has no ports in use and nothing in flight; its counters stay."""
+        from prometheus_client.multiprocess import mark_process_dead
+
+        if self.process is not None:
+            mark_process_dead(self.process.pid, self.environment["PROMETHEUS_MULTIPROC_DIR"])  # type: ignore[no-untyped-call]
+
     def send(self, number: signal.Signals) -> None:
         if self.process is not None and self.process.returncode is None:
             self.process.send_signal(number)
@@ -159,6 +166,7 @@ class Supervisor:
             code = await role.wait()
             if self._stop.is_set():
                 return
+            role.forget_gauges()
             lived = time.monotonic() - role.started_at
             first, longest = _RESTART_AT_MOST_EVERY
             role.restart_after = first if lived > _YOUNG else min(longest, role.restart_after * 2)

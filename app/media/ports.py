@@ -5,7 +5,6 @@ import errno
 import os
 import random
 import socket
-import weakref
 from collections import deque
 from dataclasses import dataclass
 from typing import Final
@@ -18,9 +17,8 @@ _EXPEDITED: Final = 0xB8  # DSCP EF (RFC 3246), what voice is marked with
 _TAKEN: Final = frozenset({errno.EADDRINUSE, errno.EACCES})
 _OUT_OF_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE})
 
-_pools: "weakref.WeakSet[PortPool]" = weakref.WeakSet()  # read when somebody asks for metrics: a call pays nothing
-Gauge("dial_rtp_ports_used", "RTP ports bound").set_function(lambda: sum(pool.used for pool in _pools))
-Gauge("dial_rtp_ports_free", "RTP ports still to be had").set_function(lambda: sum(pool.idle for pool in _pools))
+_USED = Gauge("dial_rtp_ports_used", "RTP ports bound, over all workers.", multiprocess_mode="livesum")
+_FREE = Gauge("dial_rtp_ports_free", "RTP ports still to be had, over all workers.", multiprocess_mode="livesum")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +51,7 @@ class PortPool:
         self._family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._idle: deque[int] = deque(pairs)
         self._taken: set[int] = set()
-        _pools.add(self)
+        _FREE.inc(len(pairs))
 
     @property
     def idle(self) -> int:
@@ -79,6 +77,8 @@ class PortPool:
                     raise
             else:
                 self._taken.add(port)
+                _USED.inc()
+                _FREE.dec()
                 return pair
         raise NoFreePort("every RTP port of this worker is taken")
 
@@ -89,6 +89,8 @@ class PortPool:
         if pair.port in self._taken:
             self._taken.remove(pair.port)
             self._idle.append(pair.port)
+            _USED.dec()
+            _FREE.inc()
 
     def _open(self, port: int) -> BoundPair:
         rtp = self._socket(port)

@@ -7,7 +7,7 @@ from app.store.outbox import Result
 
 _log = log.get(__name__)
 
-IN_FLIGHT = Gauge("dial_webhook_in_flight", "Attempts that are running.")
+IN_FLIGHT = Gauge("dial_webhook_in_flight", "Attempts that are running.", multiprocess_mode="livesum")
 _ATTEMPTS = Counter("dial_webhook_attempts_total", "Attempts by what became of the delivery.", ["result"])
 _LATENCY = Histogram(
     "dial_webhook_latency_seconds",
