@@ -7,11 +7,13 @@ import argparse
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 from bench import cpu, sipp
 from bench.report import machine, show
 
+_ROOT = Path(__file__).parents[1]
 _AT_ONCE = 256  # calls in set-up when no rate is given: more than the engine's own admission window
 _SIPP_FLAT_OUT = 100_000.0  # calls/s asked of SIPp: more than it can
 
@@ -21,7 +23,7 @@ def ours(calls: int, rate: float) -> dict[str, Any]:
     busy = cpu.machine()
     with sipp.callee("-sn", "uas") as peer:
         command = [sys.executable, "-m", "bench.caller", str(peer.port), str(calls), str(rate), str(_AT_ONCE)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+        done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, timeout=600, check=False)
         if done.returncode:
             sys.exit(done.stderr or done.stdout)
         counted = json.loads(done.stdout.splitlines()[-1])
