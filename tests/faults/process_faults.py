@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from tests.faults.load import place
+from tests.faults.load import answers, place, surely
 from tests.faults.stage import LOOPBACK, Stage
 from tests.faults.suite import fault
 from tests.faults.verdict import Told
@@ -71,6 +71,31 @@ async def sigterm(stage: Stage, calls: int) -> Told:
     return Told(
         problems=problems, notes=[f"exit after {took:.1f} s, {waiting[0]['n']} dials waited for the next start"]
     )
+
+
+@fault("waiting-10000", calls=10_000, workers=2, long=True, DIAL_MAX_WAIT="600", DIAL_MAX_CALLS="60")
+async def waiting(stage: Stage, calls: int) -> Told:
+    """10,000 dials wait for 120 places: each is claimed once, in the order in which they came."""
+    clients = 40
+    each = calls // clients
+
+    async def client() -> None:
+        for _ in range(each):
+            await surely(stage, stage.request("r10-t50"), 300)
+
+    await asyncio.gather(*(client() for _ in range(clients)))
+    placed = len(stage.placed)
+    problems = [] if placed == each * clients else [f"only {placed} of {each * clients} were taken"]
+    await stage.until_final(900)
+    late = await stage.rows(
+        "SELECT count(*) AS n FROM (SELECT start_time, max(start_time) OVER (ORDER BY placed_no) AS before FROM calls"
+        " WHERE parent_sid IS NULL) c WHERE before - start_time > interval '2 seconds'"
+    )
+    if late[0]["n"]:
+        problems.append(f"{late[0]['n']} dials started more than 2 s after one that came later")
+    twice = await stage.rows("SELECT count(*) AS n FROM calls WHERE parent_sid IS NULL AND epoch <> 1")
+    problems += [f"{twice[0]['n']} dials were claimed more than once"] if twice[0]["n"] else []
+    return Told(ordered=False, problems=problems, notes=[answers(stage)])
 
 
 @fault("no-worker", calls=10)

@@ -17,6 +17,7 @@ from tests.faults.suite import fault
 from tests.faults.verdict import Told
 
 _AT_ONCE = 40  # dial requests
+_PAUSE = 8.0  # seconds, at most, between two requests of one client: ten dials a second in all
 _EVERY = (4.0, 8.0)  # seconds between kills
 _AT_MOST = 900.0  # seconds for placing; what is not placed by then is not placed
 _VICTIMS = ("worker",) * 10 + ("webhooks",) * 4 + ("api",) * 3 + ("postgres",) * 2 + ("supervisor",)
@@ -104,7 +105,7 @@ async def random_kills(stage: Stage, calls: int) -> Told:
             scripts, dial = _KINDS[number % len(_KINDS)]
             sid = await surely(stage, stage.request(*scripts, **dial))
             refused += sid is None
-            await asyncio.sleep(random.uniform(0, 1.5))  # what a call takes, about
+            await asyncio.sleep(random.uniform(0, _PAUSE))
 
     await asyncio.gather(*(place() for _ in range(_AT_ONCE)))
     killing.cancel()

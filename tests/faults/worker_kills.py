@@ -19,6 +19,13 @@ CREATE TRIGGER fault_hold BEFORE UPDATE ON calls FOR EACH ROW
 WHEN (NEW.status = 'initiated' AND OLD.status = 'queued') EXECUTE FUNCTION fault_hold();
 """
 
+HOLD_ANSWERED = """
+CREATE FUNCTION fault_hold_answer() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN PERFORM pg_advisory_xact_lock_shared(4713); RETURN NEW; END $$;
+CREATE TRIGGER fault_hold_answer BEFORE UPDATE ON calls FOR EACH ROW
+WHEN (NEW.answer_time IS NOT NULL AND OLD.answer_time IS NULL) EXECUTE FUNCTION fault_hold_answer();
+"""
+
 
 @fault("worker-claimed", workers=2, DIAL_MAX_WAIT="30")
 async def claimed(stage: Stage, calls: int) -> Told:
@@ -83,6 +90,21 @@ async def answered_unacknowledged(stage: Stage, calls: int) -> Told:
     for pid in frozen:
         os.kill(pid, signal.SIGKILL)  # a stopped process dies of it, too
     return Told(time.time())
+
+
+@fault("worker-answer-unwritten")
+async def answer_unwritten(stage: Stage, calls: int) -> Told:
+    """Worker killed when it has acknowledged the answer and the database does not know of it yet."""
+    await stage.run(HOLD_ANSWERED)
+    async with await psycopg.AsyncConnection.connect(stage.database_url, autocommit=True) as lock:
+        await lock.execute("SELECT pg_advisory_lock(4713)")
+        await place(stage, calls // 2, "r50")
+        await place(stage, calls - calls // 2, "direct-r0")
+        await stage.until(lambda: stage.callee.count("ACK") >= calls, 20, "ACK")
+        killed_at = stage.kill("worker")
+        await lock.execute("SELECT pg_advisory_unlock(4713)")
+    answered = await stage.rows("SELECT count(*) AS n FROM calls WHERE answer_time IS NOT NULL")
+    return Told(killed_at, notes=[f"{answered[0]['n']} answers were written"])
 
 
 @fault("two-rescuers", workers=3)
