@@ -98,8 +98,9 @@ async def answer_unwritten(stage: Stage, calls: int) -> Told:
     await stage.run(HOLD_ANSWERED)
     async with await psycopg.AsyncConnection.connect(stage.database_url, autocommit=True) as lock:
         await lock.execute("SELECT pg_advisory_lock(4713)")
-        await place(stage, calls // 2, "r50")
-        await place(stage, calls - calls // 2, "direct-r0")
+        # One writer for all: they must all be dialled before the first answer stops it.
+        await place(stage, calls // 2, "r4000")
+        await place(stage, calls - calls // 2, "direct-r4000")
         await stage.until(lambda: stage.callee.count("ACK") >= calls, 20, "ACK")
         killed_at = stage.kill("worker")
         await lock.execute("SELECT pg_advisory_unlock(4713)")
