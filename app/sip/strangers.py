@@ -2,6 +2,8 @@
 
 import asyncio
 import secrets
+from collections import Counter
+from collections.abc import Callable
 
 from app.calls.ports import Clock, DialogFacts
 from app.runtime import log
@@ -12,6 +14,8 @@ from app.sip.headers import Address, HeaderError, Via
 from app.sip.message import SipMessage
 from app.sip.transport import Hop
 
+Local = tuple[str, int]
+
 _log = log.get(__name__)
 
 _CSEQ_LEAP = 100  # past a PRACK or refresh that was sent after the facts were stored; gaps are legal (§12.2.2)
@@ -21,12 +25,15 @@ class Strangers:
     def __init__(self, endpoint: Endpoint, clock: Clock) -> None:
         self._own = endpoint
         self._clock = clock
-        self._borrowed: dict[tuple[str, int], Endpoint] = {}
+        self._borrowed: dict[Local, Endpoint] = {}
+        self._ending: Counter[Local] = Counter()  # strangers that still need the borrowed address
         self._opening = asyncio.Lock()
 
     async def hang_up(self, facts: DialogFacts) -> None:
         endpoint = await self._endpoint_for(facts)
-        stranger = _Stranger(endpoint, facts)
+        local = endpoint.local
+        self._ending[local] += 1
+        stranger = _Stranger(endpoint, facts, lambda: self._ended(local))
         if facts.get("state") == "confirmed":
             stranger.bye()
         else:
@@ -38,7 +45,10 @@ class Strangers:
         self._borrowed.clear()
 
     async def _endpoint_for(self, facts: DialogFacts) -> Endpoint:
-        """The dead worker's own address if it is free now: its peers know no other. Kept for 64·T1."""
+        """The dead worker's own address if it is free now: its peers know no other.
+
+        Kept while a stranger needs it and no longer: a new worker may want to take the dead one's place.
+        """
         host, port = (*facts.get("local", []), "", 0)[:2]
         local = (str(host), int(port))
         if not local[0] or local == self._own.local:
@@ -54,27 +64,36 @@ class Strangers:
                 return self._own
             endpoint.on_message = self._own.on_message
             self._borrowed[local] = endpoint
-            asyncio.get_running_loop().call_later(2 * endpoint.timing.lifetime, self._give_back, local)
             return endpoint
 
-    def _give_back(self, local: tuple[str, int]) -> None:
-        endpoint = self._borrowed.pop(local, None)
-        if endpoint is not None:
-            closing = asyncio.ensure_future(endpoint.close())
-            closing.add_done_callback(lambda done: done.exception())
+    def _ended(self, local: Local) -> None:
+        self._ending[local] -= 1
+        if not self._ending[local]:
+            del self._ending[local]
+            asyncio.get_running_loop().call_later(self._own.timing.t1, self._give_back, local)
+
+    def _give_back(self, local: Local) -> None:
+        if self._ending[local] or local not in self._borrowed:
+            return
+        closing = asyncio.ensure_future(self._borrowed.pop(local).close())
+        closing.add_done_callback(lambda done: done.exception())
 
 
-class _Unheard:
-    """The user of a request whose answer changes nothing."""
+class _Farewell:
+    """The user of a stranger's BYE: whatever is answered, the call is over (§15.1.1)."""
 
-    def on_response(self, response: SipMessage) -> None: ...
+    def __init__(self, over: Callable[[], None]) -> None:
+        self._over = over
 
-    def on_timeout(self) -> None: ...
+    def on_response(self, response: SipMessage) -> None:
+        if response.status_code >= 200:
+            self._over()
 
-    def on_unsendable(self, why: str) -> None: ...
+    def on_timeout(self) -> None:
+        self._over()
 
-
-_UNHEARD = _Unheard()
+    def on_unsendable(self, why: str) -> None:
+        self._over()
 
 
 class _Canceled:
@@ -97,20 +116,28 @@ class _Canceled:
     def on_timeout(self) -> None:
         self._stranger.bye_unheard("")
 
-    def on_unsendable(self, why: str) -> None: ...
+    def on_unsendable(self, why: str) -> None:
+        self._stranger.over()
 
 
 class _Stranger:
     """The INVITE or dialog of somebody who is gone."""
 
-    def __init__(self, endpoint: Endpoint, facts: DialogFacts) -> None:
+    def __init__(self, endpoint: Endpoint, facts: DialogFacts, on_over: Callable[[], None]) -> None:
         self._endpoint = endpoint
+        self._on_over: Callable[[], None] | None = on_over
         self._facts = facts
         self._hop = Hop(facts["transport"], str(facts["destination"][0]), int(facts["destination"][1]))
         self._via = Via.parse(facts["via"])
         self._branch = self._via.branch or ""
         self._acks: dict[str, bytes] = {}
         self._heard = False  # a final answer to the INVITE
+
+    def over(self) -> None:
+        """Nothing more can come; safe to reach twice."""
+        on_over, self._on_over = self._on_over, None
+        if on_over is not None:
+            on_over()
 
     def bye(self) -> None:
         self._bye(self._facts["to"])
@@ -125,7 +152,7 @@ class _Stranger:
         """Whether a provisional is known or not: the facts may be older than it."""
         endpoint, branch = self._endpoint, self._branch
         endpoint.answer_late(branch, "INVITE", self)
-        asyncio.get_running_loop().call_later(endpoint.timing.lifetime, endpoint.ignore_late, branch, "INVITE")
+        asyncio.get_running_loop().call_later(endpoint.timing.lifetime, self._forget)
         data = build.cancel_for(self._invite())
         endpoint.request(self._hop, data, _Canceled(self, endpoint.timing.t1), branch=branch, method="CANCEL")
 
@@ -135,6 +162,7 @@ class _Stranger:
         self._heard = self._heard or code >= 200
         if code >= 300:
             self._endpoint.send(self._hop, build.ack_for(self._invite(), response))
+            self.over()
         elif code >= 200 and tag in self._acks:
             self._endpoint.send(self._hop, self._acks[tag])
         elif code >= 200:
@@ -147,6 +175,10 @@ class _Stranger:
     def on_timeout(self) -> None: ...
 
     def on_unsendable(self, why: str) -> None: ...
+
+    def _forget(self) -> None:
+        self._endpoint.ignore_late(self._branch, "INVITE")
+        self.over()
 
     def _bye(self, to: str) -> None:
         facts = self._facts
@@ -168,7 +200,7 @@ class _Stranger:
         ]
         data = compose.request(method, path.request_uri, headers)
         if is_transaction:
-            self._endpoint.request(self._hop, data, _UNHEARD, branch=branch, method=method)
+            self._endpoint.request(self._hop, data, _Farewell(self.over), branch=branch, method=method)
         else:
             self._endpoint.send(self._hop, data)
         return data

@@ -1,5 +1,8 @@
 """Ending the calls of a worker that died, from the facts it had stored."""
 
+import asyncio
+import socket
+
 from app.calls.outcome import Outcome
 from app.calls.ports import DialogFacts, Progress
 from app.sip.message import SipMessage
@@ -94,9 +97,7 @@ async def test_a_leg_that_was_never_invited_is_canceled_without_harm(new_bench: 
     await peer.silence(survivor.address)
 
 
-async def test_a_call_whose_answer_was_acked_but_never_written_down_gets_a_bye(
-    new_bench: NewBench, peer: Peer
-) -> None:
+async def test_a_call_whose_answer_was_acked_but_never_written_down_gets_a_bye(new_bench: NewBench, peer: Peer) -> None:
     """The CANCEL comes too late, and no further answer to the INVITE will come."""
     dead, survivor = await new_bench(), await new_bench()
     facts, invite = await dies_ringing(dead, peer)
@@ -116,3 +117,26 @@ async def test_a_cancels_answer_names_the_dialog_when_no_provisional_did(new_ben
     peer.answer(await peer.expect("CANCEL"), 200)
     bye = await peer.expect("BYE")
     assert (bye.to_tag, bye.request_uri, bye.call_id) == (peer.tag, invite.request_uri, invite.call_id)
+
+
+async def test_a_borrowed_port_is_given_back_once_its_calls_have_ended(new_bench: NewBench, peer: Peer) -> None:
+    dead, survivor = await new_bench(), await new_bench()
+    address = dead.address
+    facts, _ = await dies_ringing(dead, peer)
+    await survivor.phone.hang_up_stranger(facts)
+    cancel = await peer.expect("CANCEL")
+    peer.answer(cancel, 200)
+    peer.answer(type(cancel).decode(peer.raw[id(cancel)].replace(b"CANCEL", b"INVITE")), 487)
+    await peer.expect("ACK")
+    async with asyncio.timeout(5):
+        while not is_free(address):
+            await asyncio.sleep(0.02)
+
+
+def is_free(address: tuple[str, int]) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(address)
+        except OSError:
+            return False
+        return True
