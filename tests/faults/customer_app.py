@@ -1,14 +1,14 @@
 """A webhook receiver in a process of its own: behaves as the path says and logs each request with what it answered.
 
-Paths: ``/ok``, ``/hang``, ``/drip``, ``/reset``, ``/STATUS`` (any code), ``/flaky/N`` (N times 500 for each id, then
-well). Knows no call.
+Paths: ``/ok``, ``/hang``, ``/drip``, ``/reset``, ``/STATUS`` (any code), ``/down/N`` (500 for N seconds, then well).
+Knows no call.
 """
 
 import asyncio
 import os
 import signal
 import sys
-from collections import Counter
+import time
 from pathlib import Path
 
 from tests.faults.callee import Log
@@ -23,16 +23,16 @@ class Behaviour:
 
     def __init__(self, log: Log) -> None:
         self._log = log
-        self._times: Counter[str] = Counter()
+        self._since: dict[str, float] = {}  # by path: the first request
 
     def __call__(self, seen: Seen) -> Reply:
         path = seen.target.partition("?")[0].strip("/")
         word, _, argument = path.partition("/")
         message = seen.headers.get("webhook-id", "")
-        self._times[message] += 1
+        since = self._since.setdefault(path, time.monotonic())
         code = 204
-        if word == "flaky":
-            code = 500 if self._times[message] <= int(argument) else 204
+        if word == "down":
+            code = 500 if time.monotonic() - since < int(argument) else 204
         elif word.isdigit():
             code = int(word)
         odd = {"hang": hang(), "drip": drip(), "reset": reset()}.get(word)

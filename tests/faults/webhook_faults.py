@@ -11,7 +11,7 @@ from tests.faults.stage import Stage
 from tests.faults.suite import fault
 from tests.faults.verdict import Told
 
-_ODD = ("hang", "drip", "reset", "500", "429", "410", "flaky/2")
+_ODD = ("hang", "drip", "reset", "500", "429", "410", "down/4")
 _NEVER = ("hang", "drip", "reset", "500", "429", "410")  # what is owed to these stays owed, or dies
 
 
@@ -56,14 +56,22 @@ async def misbehave(stage: Stage, calls: int) -> Told:
     await place(stage, calls // 2, "r50-t200")
     await stage.until_final(60)
     await asyncio.sleep(20)  # an attempt that hangs takes 15 s
+    await _until_told(stage, "down/4")
     after = await _latencies(stage)
     problems = []
     if after > 2 * max(before, 50):
         problems.append(f"the good ones' median delay rose from {before:.0f} to {after:.0f} ms")
-    if waiting := await stage.rows("SELECT 1 FROM webhook_outbox WHERE url LIKE '%%/ok' OR url LIKE '%%/410'"):
+    if waiting := await stage.rows("SELECT 1 FROM webhook_outbox WHERE url ~ '/(ok|410|down/4)$'"):
         problems.append(f"{len(waiting)} deliveries to good or gone receivers still owed")
     notes = [f"median delay of the good ones {before:.0f} ms before, {after:.0f} ms beside the bad ones"]
     return Told(ordered=False, never=_NEVER, problems=problems, notes=notes)
+
+
+async def _until_told(stage: Stage, path: str) -> None:
+    for _ in range(120):
+        if not await stage.rows(f"SELECT 1 FROM webhook_outbox WHERE url LIKE '%%/{path}'"):
+            return
+        await asyncio.sleep(0.5)
 
 
 async def _latencies(stage: Stage) -> float:
