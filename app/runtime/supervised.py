@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import select
 import signal
 import sys
 
@@ -28,3 +29,7 @@ def die_with_supervisor() -> None:
     if READY_FD not in os.environ or not sys.platform.startswith("linux"):
         return
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    still_there = select.poll()
+    still_there.register(int(os.environ[READY_FD]), 0)
+    if still_there.poll(0):  # nobody has the other end: it died before the line above, while we were loading
+        raise SystemExit("the supervisor is gone")
