@@ -238,6 +238,7 @@ def make_phone(settings: Settings, clock: SteadyClock, tap: Any = None) -> Any:
         host=settings.sip_host,
         port=settings.sip_port,
         advertised_host=settings.sip_advertised_host,
+        name_server=settings.dns,
         policy=sip_policy(settings),
         media=media,
         clock=clock,

@@ -20,6 +20,7 @@ VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager"
 HOMES = {
     "alembic": {"store"},
     "cryptography": {"store"},
+    "dns": {"sip"},
     "fastapi": {"api"},
     "fastapi_offline": {"api"},
     "httptools": {"webhooks"},

@@ -10,6 +10,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+# An address, with brackets around IPv6 if a port follows.
+_HOST_AND_PORT = r"^$|^[0-9.]+(:[0-9]{1,5})?$|^\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?$"
 _RETRIES = "5,30,300,1800,7200,18000,36000"
 
 
@@ -27,6 +29,9 @@ class Settings(BaseSettings):
     sip_host: str = Field("127.0.0.1", description="address that SIP and RTP are bound to")
     sip_port: int = Field(5060, ge=1, le=65535, description="SIP port (UDP and TCP); worker n of `all` adds 2n")
     sip_advertised_host: str = Field("", description="host in Via, Contact and SDP; empty: the bound one")
+    dns: str = Field(
+        "", pattern=_HOST_AND_PORT, description="name server for SIP, address or address:port; empty: the system's"
+    )
     rtp_ports: str = Field("10000-19999", pattern=r"^[0-9]{1,5}-[0-9]{1,5}$", description="range of RTP ports")
     rtp_timeout: float = Field(30, gt=0, description="silence of RTP and RTCP after which a call is hung up")
     drain_seconds: float = Field(30, ge=0, description="how long running calls may go on after SIGTERM")

@@ -11,6 +11,7 @@ from app.runtime import log
 from app.sip.account import SipAccount
 from app.sip.admission import Admission
 from app.sip.call import SipCall
+from app.sip.directory import Directory
 from app.sip.endpoint import Endpoint
 from app.sip.engine import Engine
 from app.sip.inbound import Inbound
@@ -38,6 +39,7 @@ class SipPhone(VoIPPhone):
         media: MediaFactory,
         clock: Clock,
         advertised_host: str = "",
+        name_server: str = "",
         timing: Timing | None = None,
         on_message: OnMessage | None = None,
         on_leg: OnLeg | None = None,
@@ -58,7 +60,7 @@ class SipPhone(VoIPPhone):
         self.endpoint.on_message = on_message
         self._on_leg = on_leg
         self._inbound.endpoint = self.endpoint
-        self._resolver = Resolver(policy, self.endpoint.reaches)
+        self._resolver = Resolver(policy, self.endpoint.reaches, Directory(name_server))
         self._admission = Admission(patience=timing.t1)
         self._engine: Engine | None = None
         self._strangers: Strangers | None = None

@@ -1,35 +1,38 @@
-"""Where a SIP URI leads: addresses that may be sent to, checked before anything is sent. Sends nothing itself."""
+"""Where a SIP URI leads: addresses that may be sent to, checked before anything is sent. Sends nothing itself.
+
+RFC 3263: NAPTR and SRV when neither address nor port is written, then A and AAAA.
+"""
 
 import asyncio
-import socket
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 
 from app.calls.address import AddressPolicy, ip_literal
 from app.calls.outcome import ADDRESS_DENIED, UNREACHABLE, Outcome, because
+from app.sip.directory import Directory, NotFound, Pointer, Server
 from app.sip.headers import HeaderError, Target
 from app.sip.transport import Hop
 
-_LOOKUP_TIMEOUT = 5.0  # seconds for one name
-_LOOKUPS_AT_ONCE = 16  # threads: a resolver that hangs must not hang the others' lookups
-_TRANSPORTS = ("udp", "tcp")
+_LOOKUP_TIMEOUT = 5.0  # seconds for one URI
+_SERVICES = {"udp": "_sip._udp", "tcp": "_sip._tcp"}  # §4.2; in the order in which we like them
+_POINTERS = {"SIP+D2U": "udp", "SIP+D2T": "tcp"}  # §4.1
 _MOST_LITERALS = 1_000
+_MOST_SERVERS = 8  # of one service
 
 Places = list[Hop] | Outcome
+Service = tuple[str, str]  # transport, name of its SRV records
 
 
 class Resolver:
-    """Names to addresses (RFC 3263 without NAPTR and SRV yet), each address held against the policy every time."""
+    """Each address is held against the policy every time: a name may lead elsewhere by then."""
 
-    def __init__(self, policy: AddressPolicy, reaches: Callable[[str], bool]) -> None:
+    def __init__(self, policy: AddressPolicy, reaches: Callable[[str], bool], directory: Directory) -> None:
         self._policy = policy
         self._reaches = reaches
-        self._pool = ThreadPoolExecutor(_LOOKUPS_AT_ONCE, thread_name_prefix="dns")
-        self._running: dict[str, asyncio.Future[list[str]]] = {}
+        self._directory = directory
         self._literals: dict[str, Places] = {}  # the same few peers, again and again
 
     def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._directory.close()
 
     def literal(self, uri: str) -> Places | None:
         """Where `uri` leads if its host is an address; None when it is a name and `hops` must be awaited."""
@@ -45,10 +48,10 @@ class Resolver:
             target = Target.parse(uri)
         except HeaderError as error:
             return because(UNREACHABLE, f"{uri}: {error}")
-        if target.transport not in _TRANSPORTS:
+        if target.transport not in _SERVICES:
             return because(UNREACHABLE, f"transport {target.transport} is not available")
         address = ip_literal(_host_of(target))
-        return None if address is None else self._checked(target, [str(address)])
+        return None if address is None else self._checked(_at(target, [str(address)]))
 
     async def hops(self, uri: str) -> Places:
         """Every place that `uri` leads to, best first; the outcome of a leg that has none."""
@@ -56,8 +59,14 @@ class Resolver:
         if places is not None:
             return places
         target = Target.parse(uri)
-        addresses = await self._addresses(_host_of(target))
-        return addresses if isinstance(addresses, Outcome) else self._checked(target, addresses)
+        name = _host_of(target)
+        try:
+            async with asyncio.timeout(_LOOKUP_TIMEOUT):
+                return self._checked(await self._places(target, name))
+        except TimeoutError:
+            return _too_slow(name)
+        except NotFound as error:
+            return because(UNREACHABLE, f"{name} cannot be resolved: {error}")
 
     def media(self, address: str) -> str | Outcome | None:
         """The address in a c= line if media may go there; None when it is a name: `media_named` must be awaited."""
@@ -66,8 +75,13 @@ class Resolver:
         return self._first_permitted([address])
 
     async def media_named(self, name: str) -> str | Outcome:
-        addresses = await self._addresses(name)
-        return addresses if isinstance(addresses, Outcome) else self._first_permitted(addresses)
+        try:
+            async with asyncio.timeout(_LOOKUP_TIMEOUT):
+                return self._first_permitted(await self._directory.addresses(name))
+        except TimeoutError:
+            return _too_slow(name)
+        except NotFound as error:
+            return because(UNREACHABLE, f"{name} cannot be resolved: {error}")
 
     def _first_permitted(self, addresses: list[str]) -> str | Outcome:
         # 0.0.0.0 is how RFC 2543 says hold: nothing is ever sent there.
@@ -76,30 +90,66 @@ class Resolver:
             return because(ADDRESS_DENIED, self._policy.refusal(addresses[0]))
         return permitted[0]
 
-    def _checked(self, target: Target, addresses: list[str]) -> Places:
-        permitted = [address for address in addresses if self._policy.permits(address)]
+    def _checked(self, hops: list[Hop]) -> Places:
+        permitted = [hop for hop in hops if self._policy.permits(hop.host)]
         if not permitted:
-            return because(ADDRESS_DENIED, self._policy.refusal(addresses[0]))
-        reachable = [address for address in permitted if self._reaches(address)]
+            return because(ADDRESS_DENIED, self._policy.refusal(hops[0].host))
+        reachable = [hop for hop in permitted if self._reaches(hop.host)]
         if not reachable:
-            return because(UNREACHABLE, f"{permitted[0]} cannot be reached from the address in DIAL_SIP_HOST")
-        port = target.port or 5060
-        return [Hop(target.transport, address, port) for address in reachable]
+            return because(UNREACHABLE, f"{permitted[0].host} cannot be reached from the address in DIAL_SIP_HOST")
+        return reachable
 
-    async def _addresses(self, name: str) -> list[str] | Outcome:
-        running = self._running.get(name)
-        if running is None:
-            loop = asyncio.get_running_loop()
-            running = asyncio.ensure_future(loop.run_in_executor(self._pool, _look_up, name))
-            self._running[name] = running
-            running.add_done_callback(lambda _: self._running.pop(name, None))
+    async def _places(self, target: Target, name: str) -> list[Hop]:
+        """At least one; raises NotFound."""
+        # A name without a dot is one of the local network, of a container or in a hosts file: it has no SRV records.
+        if target.port is None and "." in name.rstrip("."):
+            hops = await self._by_service(target, name)
+            if hops:
+                return hops
+        return _at(target, await self._directory.addresses(name))
+
+    async def _by_service(self, target: Target, name: str) -> list[Hop]:
+        """What SRV records say (§4.2), those that NAPTR records name if there are any; [] when there are none."""
+        wanted = [target.transport] if target.param("transport") else list(_SERVICES)
+        services = [(transport, f"{_SERVICES[transport]}.{name}") for transport in wanted]
+        directory = self._directory
+        # All at once: the usual domain has no NAPTR, and asking one after the other would take twice as long.
+        pointers, found = await asyncio.gather(
+            directory.pointers(name) if len(wanted) > 1 else _nothing(), self._servers(services)
+        )
+        pointed = [
+            (_POINTERS[pointer.service], pointer.name)
+            for pointer in pointers
+            if _POINTERS.get(pointer.service) in wanted
+        ]
+        if pointed:
+            found = await self._servers(pointed)
+        servers = [(transport, server) for transport, some in found for server in (some or ())]
+        if not servers and any(some is not None for _, some in found):
+            raise NotFound("its SRV records say that there is no SIP service")
+        lists = await asyncio.gather(*(self._hops_of(transport, server) for transport, server in servers))
+        hops = [hop for some in lists for hop in some]
+        if servers and not hops:
+            raise NotFound(f"{servers[0][1].host}, which its SRV records name, has no address")
+        return hops
+
+    async def _servers(self, services: Sequence[Service]) -> list[tuple[str, list[Server] | None]]:
+        found = await asyncio.gather(*(self._directory.servers(name) for _, name in services))
+        return [
+            (transport, servers if servers is None else servers[:_MOST_SERVERS])
+            for (transport, _), servers in zip(services, found, strict=True)
+        ]
+
+    async def _hops_of(self, transport: str, server: Server) -> list[Hop]:
         try:
-            addresses = await asyncio.wait_for(asyncio.shield(running), _LOOKUP_TIMEOUT)
-        except TimeoutError:
-            return because(UNREACHABLE, f"{name} could not be resolved in {_LOOKUP_TIMEOUT:g} s")
-        except OSError as error:
-            return because(UNREACHABLE, f"{name} cannot be resolved: {error.strerror or error}")
-        return addresses or because(UNREACHABLE, f"{name} has no address")
+            addresses = await self._directory.addresses(server.host)
+        except NotFound:
+            return []
+        return [Hop(transport, address, server.port) for address in addresses]
+
+
+def _at(target: Target, addresses: list[str]) -> list[Hop]:
+    return [Hop(target.transport, address, target.port or 5060) for address in addresses]
 
 
 def _host_of(target: Target) -> str:
@@ -107,13 +157,9 @@ def _host_of(target: Target) -> str:
     return target.param("maddr") or target.host
 
 
-def _look_up(name: str) -> list[str]:
-    try:
-        found = socket.getaddrinfo(name, None, type=socket.SOCK_DGRAM)
-    except UnicodeError as error:  # a label of more than 63 characters
-        raise OSError(str(error)) from error
-    return _unique(str(entry[4][0]) for entry in found)
+def _too_slow(name: str) -> Outcome:
+    return because(UNREACHABLE, f"{name} could not be resolved in {_LOOKUP_TIMEOUT:g} s")
 
 
-def _unique(addresses: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(addresses))
+async def _nothing() -> list[Pointer]:
+    return []
