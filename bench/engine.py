@@ -14,7 +14,7 @@ from bench import cpu, sipp
 from bench.report import machine, show
 
 _ROOT = Path(__file__).parents[1]
-_AT_ONCE = 256  # calls in set-up when no rate is given: more than the engine's own admission window
+_AT_ONCE = 64  # calls in set-up when no rate is given, of either caller: what the engine itself lets in
 _SIPP_FLAT_OUT = 100_000.0  # calls/s asked of SIPp: more than it can
 
 
@@ -46,7 +46,7 @@ def ours(calls: int, rate: float) -> dict[str, Any]:
 def theirs(calls: int, rate: float) -> dict[str, Any]:
     """SIPp's UAC placing `calls`; its CPU includes its start (about 10 ms)."""
     with sipp.callee("-sn", "uas") as peer:
-        counted = sipp.call(peer.port, calls=calls, rate=rate or _SIPP_FLAT_OUT, at_once=1000 if rate else 64)
+        counted = sipp.call(peer.port, calls=calls, rate=rate or _SIPP_FLAT_OUT, at_once=1000 if rate else _AT_ONCE)
         seen = peer.stop()
     return {
         "calls": calls,
