@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from app.calls.call import Call, NewCall
 from app.calls.change import Facts
-from app.calls.errors import Fenced
+from app.calls.errors import Fenced, Unavailable
 from app.calls.outcome import (
     CANCELED_BY_API,
     DOCUMENT_END,
@@ -27,9 +27,14 @@ from app.dialing.place import new_legs
 from app.dialing.record import Journal, Record
 from app.rcml import serial
 from app.rcml.plan import Dial
+from app.runtime import log
 from app.store.queue import ClaimedDial
 
 AddLegs = Callable[[CallSid, Sequence[NewCall]], Awaitable[list[Call]]]
+
+_RETRY_SECONDS = 1.0  # while the database is away
+
+_log = log.get(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,7 @@ class Running:
     phone: Phone
     journal: Journal
     clock: Clock
-    add_legs: AddLegs  # stores the legs of a later Dial; raises Fenced
+    add_legs: AddLegs  # stores the legs of a later Dial, once however often it is asked; raises Fenced, Unavailable
 
 
 class RunningDial:
@@ -61,14 +66,9 @@ class RunningDial:
     async def run(self) -> None:
         """Until the parent's end is durable; Fenced ends it quietly, for somebody else has the call now."""
         self._task = asyncio.current_task()
-        try:
-            verbs = serial.loads(self._claimed.document).document.verbs
-        except ValueError as error:
-            self._end = because(DOCUMENT_ERROR, str(error))
-            verbs = ()
         self._parent.document_starts()
         try:
-            result = await self._perform_all(verbs)
+            result = await self._perform_document()
             self._parent.end(self._end or DOCUMENT_END, _dial_facts(result))
             await self._parent.written
         except Fenced:
@@ -104,6 +104,14 @@ class RunningDial:
         if self._race is not None:
             self._race.end(outcome_of)
 
+    async def _perform_document(self) -> DialResult | None:
+        try:
+            verbs = serial.loads(self._claimed.document).document.verbs
+        except ValueError as error:
+            await self._end_unreadable(error)
+            return None
+        return await self._perform_all(verbs)
+
     async def _perform_all(self, dials: Sequence[Dial]) -> DialResult | None:
         result: DialResult | None = None
         first_index = 0
@@ -126,10 +134,24 @@ class RunningDial:
 
     async def _legs_of(self, dial: Dial, first_index: int) -> list[Call]:
         """Stored with the 202, or by the worker that had this dial before, or now."""
-        stored = self._claimed.legs[first_index : first_index + len(dial.targets)]
-        return stored or await self._parts.add_legs(
-            self.sid, new_legs(self._parent.call, dial, first_index=first_index)
-        )
+        if stored := self._claimed.legs[first_index : first_index + len(dial.targets)]:
+            return stored
+        legs = new_legs(self._parent.call, dial, first_index=first_index)
+        while True:
+            try:
+                return await self._parts.add_legs(self.sid, legs)
+            except Unavailable as error:  # tried for ever, as every change of a call is: its parent must end
+                _log.warning("dial.waits_for_database", call=self.sid, error=str(error))
+                await self._parts.clock.sleep(_RETRY_SECONDS)
+
+    async def _end_unreadable(self, error: ValueError) -> None:
+        """Nobody can say what its legs were to be; they end as the parent does, and before it."""
+        self._end = because(DOCUMENT_ERROR, str(error))
+        legs = [Record(leg, self._parts.journal, self._parts.clock) for leg in self._claimed.legs]
+        for leg in legs:
+            leg.end(self._end)
+        for leg in legs:
+            await leg.written
 
 
 def _ended_by_api(leg: Record) -> Outcome:

@@ -10,7 +10,7 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.calls.call import Call, NewCall
-from app.calls.errors import Fenced
+from app.calls.errors import Fenced, Unavailable
 from app.calls.sid import AccountSid, CallSid
 from app.runtime import log
 from app.store.calls import GET
@@ -220,13 +220,24 @@ class DialQueue:
         return await self._database.run(work)
 
     async def take_wanted(self, worker_id: int) -> list[ClaimedDial]:
-        """Parents that the API ended while they waited, claimed so that they need not wait for a free slot."""
+        """Parents that the API ended while they waited, claimed so that they need not wait for a free slot.
+
+        The database may go away between two of them: those that are claimed by then are returned, and must be ended.
+        """
 
         async def work(connection: AsyncConnection) -> list[CallSid]:
             return [CallSid(row.sid) for row in await connection.execute(WANTED_AND_DUE)]
 
-        taken = [await self.take(worker_id, sid) for sid in await self._database.run(work)]
-        return [dial for dial in taken if dial is not None]
+        taken: list[ClaimedDial] = []
+        for sid in await self._database.run(work):
+            try:
+                dial = await self.take(worker_id, sid)
+            except Unavailable as error:
+                _log.warning("queue.take_wanted_stops", taken=len(taken), error=str(error))
+                break
+            if dial is not None:
+                taken.append(dial)
+        return taken
 
     async def _claim(self, worker_id: int, *, limit: int, oldest: float, youngest: float) -> list[ClaimedDial]:
         if limit <= 0:

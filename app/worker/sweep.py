@@ -65,12 +65,13 @@ class Sweep:
         expired = await self._queue.expired(worker, max_wait=self._max_wait, limit=_AT_ONCE)
         for dial in expired:
             _log.warning("dial.not_taken", call=dial.parent.sid, waited_s=round(dial.waited, 1))
+        # What is claimed is ended before anything else is asked: the next look may fail, and these are ours by now.
+        await asyncio.gather(*(self._rescue.not_taken(dial) for dial in expired))
         lost = await self._lost(worker, self._phone) if self._phone is not None else []
-        endings = [self._rescue.not_taken(dial) for dial in expired]
-        endings += [self._rescue.lost(dial.parent, dial.legs) for dial in lost]
+        await asyncio.gather(*(self._rescue.lost(dial.parent, dial.legs) for dial in lost))
         if self._phone is None:  # a worker's pool does it as soon as it is asked
-            endings += [self._rescue.ended_before_taken(dial) for dial in await self._queue.take_wanted(worker)]
-        await asyncio.gather(*endings)
+            wanted = await self._queue.take_wanted(worker)
+            await asyncio.gather(*(self._rescue.ended_before_taken(dial) for dial in wanted))
         return len(expired) == _AT_ONCE or len(lost) == _AT_ONCE
 
     async def _lost(self, worker: int, phone: StrangerHangUp) -> list[LostDial]:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from app.calls.call import Call
 from app.calls.callback import Callback
+from app.calls.errors import Unavailable
 from app.calls.outcome import ADDRESS_DENIED, UNREACHABLE, Reason, hung_up, of_response
 from app.calls.sid import AccountSid, CallSid
 from app.calls.uri import NameAddr, SipUri
@@ -368,3 +369,33 @@ async def test_a_rescuer_ends_legs_and_parent_and_says_how_the_dial_went(stage: 
     assert (bob.status, bob.reason) == ("canceled", "lost-race")
     assert (parent.status, parent.reason) == ("completed", "worker-lost")
     assert (parent.dial_call_status, parent.dial_call_sid) == ("completed", alice.sid)
+
+
+async def test_a_later_dial_waits_for_a_database_that_is_away(stage: Stage) -> None:
+    add_legs, refusals = stage.running.add_legs, ["once", "twice"]
+
+    async def away(parent: CallSid, legs: Any) -> list[Call]:
+        if refusals:
+            refusals.pop()
+            raise Unavailable("away")
+        return await add_legs(parent, legs)
+
+    stage.running = replace(stage.running, add_legs=away)
+    on = await stage.start(dial(ALICE), dial(BOB))
+    (await on.leg(ALICE)).ends(of_response(486))
+    while len(stage.phone.legs) == 1:
+        await stage.clock.move(1)
+    (await on.leg(BOB)).ends(of_response(404))
+    _, records = await on.over()
+    assert [leg.status for leg in records] == ["busy", "failed"]
+
+
+async def test_the_legs_of_a_document_that_cannot_be_read_end_with_their_events(stage: Stage) -> None:
+    request = DialRequest(Document((dial(ALICE),)), _PARENT_EVENTS, {})
+    placed = await stage.place(stage.account, request, rcml="<Response/>", idempotency=None)
+    [claimed] = await stage.queue.claim(stage.worker_id, limit=10, max_wait=60)
+    unreadable = RunningDial(replace(claimed, document=b""), stage.running)
+    on = OnStage(stage, unreadable, asyncio.create_task(unreadable.run()), placed.parent.sid)
+    parent, [record] = await on.over()
+    assert parent.reason == record.reason == "document-error"
+    assert [one["CallStatus"] for one in await on.owed(record.sid)] == ["failed"]
