@@ -49,9 +49,13 @@ class Machine(RuleBasedStateMachine):
         await work
         await self.world.compare()
 
-    @initialize()
-    def begins(self) -> None:
-        self.step(self.world.start())
+    @initialize(parent=EVENTS, dials=st.lists(DIAL, min_size=1, max_size=2))
+    def begins(self, parent: Any, dials: list[DialSpec]) -> None:
+        self.step(self._begins(parent, dials))
+
+    async def _begins(self, parent: Any, dials: list[DialSpec]) -> None:
+        await self.world.start()
+        await self.world.place(parent, dials)
 
     def teardown(self) -> None:
         try:
@@ -94,7 +98,7 @@ class Machine(RuleBasedStateMachine):
         self.step(self._staff.does(worker, worker.sweep(), lambda: self._staff.swept(worker), mishap))
 
     @precondition(lambda self: self._staff.free)
-    @rule(which=INDEX, mishap=st.one_of(st.just(NOTHING), CRASH))
+    @rule(which=INDEX, mishap=MISHAP)
     def obeys(self, which: int, mishap: Mishap) -> None:
         worker = _of(self._staff.free, which)
         self.step(self._staff.does(worker, worker.obey(), lambda: self._staff.obeyed(worker), mishap))
@@ -130,6 +134,7 @@ class Machine(RuleBasedStateMachine):
     def is_hired(self) -> None:
         self.step(self.world.hire())
 
+    @precondition(lambda self: self.world.families)
     @rule(which=INDEX)
     def lease_lapses(self, which: int) -> None:
         """Of a worker that is alive, or of all that are not."""
@@ -160,32 +165,39 @@ class Machine(RuleBasedStateMachine):
     def alarm_rings(self) -> None:
         self.step(self._staff.waits(None))
 
+    @precondition(lambda self: self.world.families)
     @rule(seconds=st.integers(1, 9))
     def time_passes(self, seconds: int) -> None:
         self.step(self._staff.waits(seconds))
 
+    @precondition(lambda self: self._staff.due())
     @rule()
     def nobody_came_in_time(self) -> None:
         self.step(self._staff.expires())
 
     # Dispatchers
 
+    @precondition(lambda self: self.world.stored.owed)
     @rule(which=INDEX, room=st.integers(1, 8), answers=st.lists(st.sampled_from([204, 500, 410]), min_size=1))
     def dispatcher_sends(self, which: int, room: int, answers: list[int]) -> None:
         self.step(self._couriers.send(which, room, answers))
 
+    @precondition(lambda self: any(courier.hand for courier in self.world.couriers))
     @rule(which=INDEX, count=st.integers(1, 8), fault=st.sampled_from([None, None, "refused", "unanswered", "twice"]))
     def dispatcher_writes(self, which: int, count: int, fault: Any) -> None:
         self.step(self._couriers.write(which, count, fault))
 
+    @precondition(lambda self: self.world.stored.owed)
     @rule(which=INDEX, asking=st.sampled_from([None, "before", "after"]))
     def dispatcher_is_killed(self, which: int, asking: Any) -> None:
         self.step(self._couriers.kill(which, asking))
 
+    @precondition(lambda self: self.world.stored.owed)
     @rule(what=st.sampled_from(["retries are due", "leases lapse", "release", "sweep", "age"]), which=INDEX)
     def deliveries_wait(self, what: str, which: int) -> None:
         self.step(self._couriers.wait(what, which))
 
+    @precondition(lambda self: self.world.stored.owed or self.world.stored.past)
     @rule(which=st.integers(0, 20))
     def replays(self, which: int) -> None:
         self.step(self._couriers.replay(which))

@@ -46,6 +46,9 @@ class Time(FakeClock):
     def settle(self) -> None:
         """It never jumps."""
 
+    async def sleep(self, seconds: float) -> None:
+        await (asyncio.sleep(0) if seconds == 0 else super().sleep(seconds))
+
     def next_alarm(self) -> float | None:
         return min((when for when, _, future in self._sleepers if not future.done()), default=None)
 

@@ -5,6 +5,7 @@ import asyncio
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from app.dialing import run
 from app.runtime import log
 from app.store import group
 from app.store.database import Database
@@ -16,7 +17,7 @@ _PHASES = (Phase.explicit, Phase.generate, Phase.target, Phase.shrink)
 
 def prove(url: str, *, examples: int, steps: int, derandomize: bool) -> None:
     log.configure("critical", "json", "proof")
-    backoff, group._BACKOFF = group._BACKOFF, (0.0,)
+    backoff, run._RETRY_SECONDS, group._BACKOFF = (run._RETRY_SECONDS, group._BACKOFF), 0.0, (0.0,)
     database = Database(url, name="proof")
     with asyncio.Runner() as runner:
         runner.get_loop().set_task_factory(crewed)
@@ -35,5 +36,5 @@ def prove(url: str, *, examples: int, steps: int, derandomize: bool) -> None:
                 ),
             )
         finally:
-            group._BACKOFF = backoff
+            run._RETRY_SECONDS, group._BACKOFF = backoff
             runner.run(database.close())

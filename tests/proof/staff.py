@@ -6,6 +6,7 @@ from typing import Any
 from app.calls.outcome import Reason, hung_up, of_response
 from tests.proof.model import Family
 from tests.proof.process import Peer, Worker
+from tests.proof.stored import look
 from tests.proof.world import World
 
 Mishap = tuple[str, Any, int]  # what, how, and after how many transactions
@@ -39,25 +40,26 @@ class Staff:
             worker.wire.hold(how, passing)
         elif kind == "fault":
             worker.wire.fail(how, passing)
-        await worker.do(work)
+        heard = await worker.do(work)
         worker.wire.heal()
-        model()
+        if heard is not False or passing:  # else the database was not reached at all
+            model()
         self.world.advance(hopeful=worker if kind == "crash" else None)
         if kind == "crash":
             await self.kills(worker)
         if kind != "nothing":
-            await self.world.adopt(before)
+            await self.world.adopt(before, worker)
 
     def claimed(self, worker: Worker) -> None:
         self._disowns(worker)
-        for family in self._due():
+        for family in self.due():
             if not family.waited_too_long:
                 family.holder = worker.id
                 family.starts(worker.name)
 
     def swept(self, worker: Worker) -> None:
         self._disowns(worker)
-        for family in self._due():
+        for family in self.due():
             if family.waited_too_long:
                 family.is_not_taken()
         for family in self.world.families:
@@ -68,12 +70,12 @@ class Staff:
     def obeyed(self, worker: Worker) -> None:
         for family in self.world.run_by(worker):
             family.obeys()
-        if any(family.parent.wish for family in self._due()):
+        if any(family.parent.wish for family in self.due()):
             self._disowns(worker)
             self._ends_waiting()
 
     def _ends_waiting(self) -> None:
-        for family in self._due():
+        for family in self.due():
             if family.parent.wish:
                 family.is_ended_waiting()
 
@@ -83,7 +85,7 @@ class Staff:
             if not family.over and family.holder == worker.id and family.runner is None:
                 family.holder = 0
 
-    def _due(self) -> list[Family]:
+    def due(self) -> list[Family]:
         return [family for family in self.world.families if family.holder == -1 and not family.over]
 
     async def peer(self, peer: Peer, what: str, code: int) -> None:
@@ -144,7 +146,7 @@ class Staff:
         await self.world.traffic.settle()
         if side == "after":
             self._disowns(worker)
-            for family in self._due():
+            for family in self.due():
                 if not family.waited_too_long:
                     family.holder = worker.id
 
@@ -166,6 +168,7 @@ class Staff:
         world.workers.remove(worker)
         self._claiming.pop(worker.name, None)
         await world.traffic.settle()
+        world.stored = await look(world.database)
         for family in world.families:
             if family.runner == worker.name and not family.over:
                 world.take_as_stored(family)
@@ -201,7 +204,7 @@ class Staff:
 
     async def expires(self) -> None:
         await self.world.sql("UPDATE calls SET run_at = now() - interval '1 hour' WHERE run_at IS NOT NULL")
-        for family in self._due():
+        for family in self.due():
             family.waited_too_long = True
 
     async def to_the_end(self) -> None:

@@ -72,7 +72,7 @@ class World:
         await empty(self.database)
         self.account = await _account(self.database)
         await self._placing.start()
-        self.stored = await look(self.database)
+        self.stored = self._compared = await look(self.database)
         for _ in range(2):
             await self.hire()
 
@@ -141,9 +141,9 @@ class World:
     def remember(self) -> list[Family]:
         return copy.deepcopy(self.families)
 
-    async def adopt(self, before: list[Family]) -> None:
+    async def adopt(self, before: list[Family], actor: Worker) -> None:
         """After a crash or a fault nobody can say how far things went: as far as the database says, and no further
-        than the model says. What another worker runs and was not taken from it is as it was `before`.
+        than the model says. What is still in the hands it was in `before` was not touched, unless by `actor` itself.
         """
         self.stored = await look(self.database)
         alive = {worker.name for worker in self.workers}
@@ -152,7 +152,8 @@ class World:
             row = self.stored.calls[family.parent.sid]
             holder = -1 if row["due"] else row["worker_id"]
             if was.runner in alive and was.holder == holder and not was.over:
-                self.families[nr] = was
+                if was.runner != actor.name or family.holder != holder:
+                    self.families[nr] = was
             elif not (family.runner in alive and family.holder == holder and self._is_whole(family)):
                 self.take_as_stored(family)
                 family.runner, family.holder = None, family.holder if holder is None else holder
@@ -182,9 +183,10 @@ class World:
     # Comparing
 
     async def compare(self) -> None:
-        before, self.stored = self.stored, await look(self.database)
+        self.stored = await look(self.database)
         check(self.stored)
-        check_moves(before, self.stored)
+        check_moves(self._compared, self.stored)
+        self._compared = self.stored
         for family in self.families:
             self.name_legs(family)
             self._compare(family)
