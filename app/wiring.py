@@ -93,7 +93,7 @@ async def run_worker(settings: Settings) -> int:
         await _schema(database)
         changes, queue = Changes(database, sealer), DialQueue(database, sealer)
         await changes.start()
-        tap = _tap(database, clock)
+        tap = _tap(settings, database, clock)
         phone = make_phone(settings, clock, tap)
         try:
             await phone.start()
@@ -219,12 +219,15 @@ def reachable(settings: Settings) -> Settings | None:
     return settings.model_copy(update=given)
 
 
-def _tap(database: Database, clock: SteadyClock) -> Any:
+def _tap(settings: Settings, database: Database, clock: SteadyClock) -> Any:
     from app.store.trace import TraceStore
+    from app.trace.hep import as_hep
     from app.trace.redact import redact
+    from app.worker.homer import Homer
     from app.worker.tap import Tap
 
-    return Tap(TraceStore(database), redact, clock)
+    homer = Homer(settings.hep_address, as_hep) if settings.hep_address else None
+    return Tap(TraceStore(database), redact, clock, export=homer)
 
 
 def make_phone(settings: Settings, clock: SteadyClock, tap: Any = None) -> Any:

@@ -53,6 +53,11 @@ class Settings(BaseSettings):
         description="waits before each retry of a delivery",
     )
     trace: str = Field("on", pattern="^(on|off)$", description="on or off: keep the SIP messages of each call")
+    hep_address: str = Field(
+        "",
+        pattern=r"^$|^[^\s/]+:[0-9]{1,5}$",
+        description="host:port of a Homer that gets a copy of what the trace keeps (HEP3 over UDP)",
+    )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error")
     log_format: str = Field(
         "auto", pattern="^(auto|console|json)$", description="auto: console on a terminal, else JSON"

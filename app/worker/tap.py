@@ -81,10 +81,18 @@ _Entry = tuple[_Leg, int, Wire]
 class Tap:
     """`follow` each leg, hand `on_message` to the phone, keep `run` running, `stop` at the end."""
 
-    def __init__(self, store: TraceStore, redact: Callable[[bytes], bytes], clock: Clock) -> None:
+    def __init__(
+        self,
+        store: TraceStore,
+        redact: Callable[[bytes], bytes],
+        clock: Clock,
+        *,
+        export: Callable[[WireCopy], None] | None = None,
+    ) -> None:
         self._store = store
         self._redact = redact
         self._clock = clock
+        self._export = export  # of what has been dealt with, masked
         self._legs: dict[bytes, _Leg] = {}
         self._queue: deque[_Entry] = deque()
         self._octets = 0
@@ -154,7 +162,8 @@ class Tap:
         self._octets -= sum(len(message.data) for _, _, message in entries)
         written = False
         try:
-            await self._store.write([*(self._copy(entry) for entry in entries), *counts.values()])
+            copies = [self._copy(entry) for entry in entries]
+            await self._store.write([*copies, *counts.values()])
             written = True
         except (Unavailable, asyncio.CancelledError):
             raise
@@ -165,12 +174,18 @@ class Tap:
         else:
             _STORED.inc(len(entries))
             self._told(counts)
+            self._hand_on(copies)
         finally:
             if not written:
                 self._queue.extendleft(reversed(entries))
                 self._octets += sum(len(message.data) for _, _, message in entries)
                 self._shed()
                 self._wake.set()
+
+    def _hand_on(self, copies: list[WireCopy]) -> None:
+        if self._export is not None:
+            for copy in copies:
+                self._export(copy)
 
     def _copy(self, entry: _Entry) -> WireCopy:
         leg, seq, message = entry

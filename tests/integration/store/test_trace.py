@@ -130,6 +130,16 @@ async def test_messages_of_legs_are_stored_masked_and_those_of_strangers_are_not
     assert await value(database, "SELECT count(*) FROM sip_message") == 3
 
 
+async def test_what_was_stored_is_handed_on_masked(database: Database) -> None:
+    sid, leg, handed = new_call_sid(), Leg(), list[WireCopy]()
+    tap = Tap(TraceStore(database), redact, SteadyClock(), export=handed.append)
+    tap.follow("one@h", sid, leg)
+    tap.on_message(message("one@h", rest="Authorization: Basic c2VjcmV0\r\n"))
+    await tap.stop()
+    copies, _ = await stored(database, sid)
+    assert handed == copies and b"c2VjcmV0" not in handed[0].data
+
+
 async def test_one_leg_keeps_so_many_messages_and_its_end_and_counts_the_others(database: Database) -> None:
     sid, leg = new_call_sid(), Leg()
     async with running(database) as tap:
