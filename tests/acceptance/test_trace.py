@@ -19,7 +19,7 @@ CALLEES = Path(__file__).parent / "callees"
 
 
 async def trace_of(customer: Customer, sid: str, *, ends_with: str, told: int = 0) -> dict[str, Any]:
-    """The trace once it is all there, `told` callbacks of an end included: copies are stored a moment after the call's own record."""
+    """The trace once it is all there, with `told` ends told: copies are stored a moment after the call's own record."""
     async with asyncio.timeout(10):
         while True:
             found: dict[str, Any] = await customer.get(f"/v1/calls/{sid}/trace")
