@@ -18,6 +18,8 @@ Local = tuple[str, int]
 
 _log = log.get(__name__)
 
+# Whoever can be restarted at the dead worker's port wants it back, and a peer that stays silent would hold it for 64·T1.
+_BORROWED_AT_MOST = 10.0  # seconds
 _CSEQ_LEAP = 100  # past a PRACK or refresh that was sent after the facts were stored; gaps are legal (§12.2.2)
 
 
@@ -64,19 +66,26 @@ class Strangers:
                 return self._own
             endpoint.on_message = self._own.on_message
             self._borrowed[local] = endpoint
+            at_most = min(_BORROWED_AT_MOST, endpoint.timing.lifetime)
+            asyncio.get_running_loop().call_later(at_most, self._give_back, endpoint)
             return endpoint
 
     def _ended(self, local: Local) -> None:
         self._ending[local] -= 1
         if not self._ending[local]:
             del self._ending[local]
-            asyncio.get_running_loop().call_later(self._own.timing.t1, self._give_back, local)
+            asyncio.get_running_loop().call_later(self._own.timing.t1, self._give_back_idle, local)
 
-    def _give_back(self, local: Local) -> None:
-        if self._ending[local] or local not in self._borrowed:
-            return
-        closing = asyncio.ensure_future(self._borrowed.pop(local).close())
-        closing.add_done_callback(lambda done: done.exception())
+    def _give_back_idle(self, local: Local) -> None:
+        if local in self._borrowed and not self._ending[local]:
+            self._give_back(self._borrowed[local])
+
+    def _give_back(self, endpoint: Endpoint) -> None:
+        local = next((local for local, borrowed in self._borrowed.items() if borrowed is endpoint), None)
+        if local is not None:
+            del self._borrowed[local]
+            closing = asyncio.ensure_future(endpoint.close())
+            closing.add_done_callback(lambda done: done.exception())
 
 
 class _Farewell:
