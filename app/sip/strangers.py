@@ -18,7 +18,7 @@ Local = tuple[str, int]
 
 _log = log.get(__name__)
 
-# Whoever can be restarted at the dead worker's port wants it back, and a peer that stays silent would hold it for 64·T1.
+# Whoever is started at the dead worker's port wants it back; a peer that stays silent would hold it for 64·T1.
 _BORROWED_AT_MOST = 10.0  # seconds
 _CSEQ_LEAP = 100  # past a PRACK or refresh that was sent after the facts were stored; gaps are legal (§12.2.2)
 
