@@ -40,6 +40,22 @@ def request(method: str, uri: str, headers: Iterable[Header], body: bytes = b"")
     return _written([f"{method} {uri} SIP/2.0", *_rows(rows, body)]) + b"\r\n\r\n" + body
 
 
+def request_in_order(method: str, uri: str, headers: Iterable[Header], *, body: bytes = b"") -> bytes:
+    """Like `request` for headers that stand in their final order under names of ours: a third of its cost."""
+    lines = [f"{name}: {value}" for name, value in headers]
+    if not _URI.match(uri):
+        raise UnsafeText("the Request-URI has white space, quotes or angle brackets")
+    start = f"{method} {uri} SIP/2.0"
+    return _written([start, *lines, f"Content-Length: {len(body)}"]) + b"\r\n\r\n" + body
+
+
+def token(name: str) -> str:
+    """`name` if it may name a header; raises UnsafeText."""
+    if not _TOKEN.match(name) or name.lower() in ("content-length", "l"):
+        raise UnsafeText("a header name is no token, or is Content-Length, which is counted here")
+    return name
+
+
 def response(
     to: SipMessage,
     code: int,
@@ -119,9 +135,7 @@ def _marked(via: str, source: tuple[str, int]) -> str:
 def _rows(headers: Iterable[Header], body: bytes) -> list[str]:
     lines = []
     for name, value in headers:
-        if not _TOKEN.match(name) or name.lower() in ("content-length", "l"):
-            raise UnsafeText("a header name is no token, or is Content-Length, which is counted here")
-        lines.append(f"{name}: {value}")
+        lines.append(f"{token(name)}: {value}")
     lines.append(f"Content-Length: {len(body)}")
     return lines
 

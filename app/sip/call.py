@@ -1,7 +1,9 @@
 """One leg: pyVoIP's VoIPCall on our signalling. Tells in order what happened to it; knows no customer and no record."""
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 from app.calls.address import ip_literal
 from app.calls.outcome import CANCELED_BY_API, UNUSABLE_SDP, Outcome, Reason, because, hung_up
@@ -18,6 +20,7 @@ from app.sip.message import SipMessage
 from app.sip.peer import PeerRequests
 from app.sip.pyvoip import CallState, PayloadType, SIPMessage, TransmitType, VoIPCall
 from app.sip.reliable import ReliableProvisionals
+from app.sip.renegotiation import Renegotiation
 from app.sip.sdp import Remote, UnusableSdp
 from app.sip.search import Search
 from app.sip.session import Session
@@ -25,6 +28,8 @@ from app.sip.usage import DialogUsage
 
 if TYPE_CHECKING:
     from app.sip.pyvoip import VoIPPhone
+
+P = ParamSpec("P")
 
 _log = log.get(__name__)
 
@@ -56,14 +61,15 @@ class SipCall(VoIPCall):
         self._early: dict[str, SipMessage] = {}  # answers in provisionals, by remote tag
         self._reliable = ReliableProvisionals()
         self.usage: DialogUsage | None = None  # the confirmed dialog
-        self._media = media.open(dtmf=self.dtmf_callback)
-        self._media.on_silence = self._on_silence
         self.session: Session | None = None
         self._call_sid = order.call_sid
         self._search = Search(engine, account, order, self)
-        self._peer = PeerRequests(self)
+        self._media = media.open(dtmf=_weakly(self.dtmf_callback))  # after everything else that may raise
+        self._media.on_silence = _weakly(self._on_silence)
+        self._renegotiation: Renegotiation | None = None
+        self._draft = _draft(self._search.call_id)
         ports: Any = {self._media.local_port: _OFFERED}  # as pyVoIP passes them, not as it types them
-        super().__init__(phone, CallState.DIALING, _draft(self._search.call_id), 0, account.myIP, ports, "sendrecv")
+        super().__init__(phone, CallState.DIALING, self._draft, 0, account.myIP, ports, "sendrecv")
         self.sip = account
         account.on_bye = self._say_goodbye
 
@@ -143,17 +149,26 @@ class SipCall(VoIPCall):
         usage = invitation.usage(request.from_tag)
         if usage is None:
             return False
-        self._peer.receive(usage, self.engine.endpoint.serve(incoming))
+        PeerRequests(self).receive(usage, self.engine.endpoint.serve(incoming))
         return True
 
     def receive_ack(self, request: SipMessage) -> None:
-        self._peer.receive_ack(request)
+        if self._renegotiation is not None:
+            self._renegotiation.receive_ack(request)
+
+    @property
+    def renegotiation(self) -> Renegotiation:
+        """Made when it is first needed: most sessions never change."""
+        if self._renegotiation is None:
+            self._renegotiation = Renegotiation(self)
+        return self._renegotiation
 
     def peer_hung_up(self, usage: DialogUsage, request: SipMessage) -> None:
         """A BYE came; early dialogs end with the INVITE's final answer."""
         usage.ended = True
         if usage is self.usage:
             self.phone.callback(request)  # pyVoIP finds the call and ends it by `bye`
+            request.release()
 
     def break_off(self, outcome: Outcome) -> None:
         """End an established dialog with a BYE and `outcome`."""
@@ -195,19 +210,20 @@ class SipCall(VoIPCall):
         invitation = self._search.invitation
         if invitation is None:
             return DialogFacts()
-        invite = invitation.message
+        invite, hop = invitation.invite, invitation.hop
         usage = self.usage or invitation.usage(remote_tag)
         facts = DialogFacts(
             call_sid=self._call_sid,
-            transport=invitation.hop.transport,
-            destination=[invitation.hop.host, invitation.hop.port],
+            transport=hop.transport,
+            destination=[hop.host, hop.port],
+            domain=invitation.hop.domain,
             local=list(self.engine.endpoint.local),
-            via=invite.first("via") or "",
-            request_uri=invite.request_uri,
-            from_=invite.first("from") or "",
-            to=invite.first("to") or "",
+            via=invite.via,
+            request_uri=invite.uri,
+            from_=invite.from_value,
+            to=invite.to_value,
             call_id=invite.call_id,
-            cseq=invite.cseq[0],
+            cseq=invite.cseq,
             routes=[],
             state="proceeding" if self.heard else "calling",
         )
@@ -220,6 +236,7 @@ class SipCall(VoIPCall):
                 facts["cseq"] = usage.dialog.local_cseq
                 facts["transport"] = usage.hop.transport
                 facts["destination"] = [usage.hop.host, usage.hop.port]
+                facts["domain"] = usage.hop.domain
         return facts
 
     def _confirm(self, usage: DialogUsage, invitation: Invitation, response: SipMessage) -> None:
@@ -257,10 +274,12 @@ class SipCall(VoIPCall):
             return
         self.session.agree(remote, address)
         self.answered(source)  # pyVoIP: payload types, RTP client, its start, state
+        source.release()
         self._answered = True
         codec = self.RTPClients[0].preference
         _log.debug("sip.answered", call_id=self.call_id, status=str(response.status), codec=f"{codec}/{codec.rate}")
-        self._peer.confirmed(response)
+        if response.first("session-expires"):
+            self.renegotiation.begin_timer(response)
         headers = tuple((name, value) for name, value in response.raw_headers if name[:2] in ("X-", "x-"))
         at = self.engine.clock.now()
         self._tell(Answered(at, response.status_code, response.reason_phrase, headers, self.facts()))
@@ -275,7 +294,9 @@ class SipCall(VoIPCall):
             return
         self._over = True
         self._leave_window()
-        self._peer.close()
+        if self._renegotiation is not None:
+            self._renegotiation.close()
+            self._renegotiation = None
         self._media.stop()
         self.state = CallState.ENDED
         self._tell(Ended(self.engine.clock.now(), outcome))
@@ -288,7 +309,15 @@ class SipCall(VoIPCall):
         self._forget()
 
     def _forget(self) -> None:
+        """Nothing more can come for this call. Whoever may hear late answers does so without it.
+
+        What refers to each other is taken apart, so that a call is freed when it ends and not by a collection that
+        comes thousands of calls later.
+        """
         self.phone.calls.pop(self.call_id, None)
+        self._draft.release()
+        self.account.on_bye = None
+        self._search.part()
 
     def _leave_window(self) -> None:
         if self._ticket is not None:
@@ -298,6 +327,18 @@ class SipCall(VoIPCall):
         self.signals.put_nowait(signal)
 
 
-def _draft(call_id: str) -> Any:
+def _weakly(method: Callable[P, None]) -> Callable[P, None]:
+    """`method` of an object that is not kept alive by it."""
+    reference = weakref.WeakMethod(method)
+
+    def call(*arguments: P.args, **named: P.kwargs) -> None:
+        alive = reference()
+        if alive is not None:
+            alive(*arguments, **named)
+
+    return call
+
+
+def _draft(call_id: str) -> SipMessage:
     """What pyVoIP's constructor and `answered` look at: the request that will leave has been written by then."""
     return SipMessage.decode(f"INVITE sip:draft SIP/2.0\r\nTo: <sip:draft>\r\nCall-ID: {call_id}\r\n\r\n".encode())

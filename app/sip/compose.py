@@ -20,35 +20,45 @@ CAPABILITIES: tuple[build.Header, ...] = (("Allow", ALLOW), ("Supported", SUPPOR
 class Here:
     """How we are seen from one hop: sent-by of the Via, and the Contact."""
 
-    __slots__ = ("_via", "contact", "host", "port", "transport", "user")
+    __slots__ = ("_via", "contact", "host", "port", "secure", "transport", "user")
 
-    def __init__(self, transport: str, host: str, port: int, user: str | None) -> None:
+    def __init__(self, transport: str, host: str, port: int, user: str | None, *, secure: bool = False) -> None:
         self.transport = transport
         self.host = host
         self.port = port
         self.user = user
+        self.secure = secure  # the call is to sips:, and so is the Contact (RFC 3261 §8.1.1.8)
         where = hostport(host, port)
         self._via = f"SIP/2.0/{transport.upper()} {where};rport;branch="
         userinfo = f"{user}@" if user else ""
-        parameter = "" if transport == "udp" else f";transport={transport}"
-        self.contact = f"<sip:{userinfo}{where}{parameter}>"
+        parameter = "" if transport == "udp" or secure else f";transport={transport}"
+        self.contact = f"<{'sips' if secure else 'sip'}:{userinfo}{where}{parameter}>"
 
     def via(self, branch: str) -> str:
         return self._via + branch
 
-    def over(self, transport: str) -> "Here":
+    def over(self, transport: str, port: int) -> "Here":
         """The same, seen over another transport."""
-        return self if transport == self.transport else Here(transport, self.host, self.port, self.user)
+        return Here(transport, self.host, port, self.user, secure=self.secure)
+
+
+MAX_FORWARDS: build.Header = ("Max-Forwards", "70")
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """One request and what its transaction is found by."""
+class Invite:
+    """One INVITE as it leaves, and the parts of it that what follows must repeat."""
 
-    method: str
-    branch: str
     hop: Hop
+    branch: str
     data: bytes
+    uri: str
+    via: str
+    from_value: str
+    to_value: str
+    call_id: str
+    cseq: int
+    credentials: tuple[build.Header, ...]  # its Authorization rows: the ACK of a 2xx carries the same
 
 
 def plain(text: str) -> str:
@@ -65,14 +75,7 @@ def to_value(target: SipUri) -> str:
     return f"<{target.as_address()}>"
 
 
-def request(
-    method: str,
-    uri: str,
-    headers: Sequence[build.Header],
-    *,
-    body: bytes = b"",
-    content_type: str | None = None,
-) -> bytes:
-    """The request's bytes; raises app.sip.build.UnsafeText."""
-    typed = (("Content-Type", content_type),) if body and content_type else ()
-    return build.request(method, uri, [*headers, ("Max-Forwards", "70"), *typed], body)
+def request(method: str, uri: str, headers: Sequence[build.Header], *, body: bytes = b"") -> bytes:
+    """A request with `headers` in the order in which they are given; a `body` is SDP. Raises UnsafeText."""
+    rows = [*headers, ("Content-Type", SDP)] if body else headers
+    return build.request_in_order(method, uri, rows, body=body)

@@ -30,6 +30,19 @@ class ResponseUser(Protocol):
         """The transport gave up."""
 
 
+class Unheard:
+    """The user of a request whose answer changes nothing."""
+
+    def on_response(self, response: SipMessage) -> None: ...
+
+    def on_timeout(self) -> None: ...
+
+    def on_unsendable(self, why: str) -> None: ...
+
+
+UNHEARD = Unheard()
+
+
 class Carrier(Protocol):
     """What an exchange needs of the endpoint."""
 
@@ -108,7 +121,7 @@ class ClientExchange(Exchange):
         super().__init__(carrier, key, table, reliable=hop.transport != "udp")
         self.hop = hop
         self.data = data
-        self.user = user
+        self.user: ResponseUser = user
         self._request: SipMessage | None = None
         self._connection: Connection | None = None
         self._may_retry = False
@@ -181,6 +194,8 @@ class ClientExchange(Exchange):
         if step.state is State.TERMINATED:
             self._let_go()
         super()._perform(step, message)
+        if step.state is State.TERMINATED:
+            self.user = UNHEARD  # the two refer to each other
 
 
 class ServerExchange(Exchange):

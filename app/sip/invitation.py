@@ -9,10 +9,10 @@ from typing import Protocol
 
 from app.sip import build
 from app.sip.account import SipAccount
-from app.sip.compose import Here, Request
+from app.sip.compose import Here, Invite
 from app.sip.dialog import Dialog
 from app.sip.engine import Engine
-from app.sip.exchange import ClientExchange
+from app.sip.exchange import UNHEARD, ClientExchange
 from app.sip.headers import Address, HeaderError
 from app.sip.message import SipMessage
 from app.sip.transaction import State
@@ -39,29 +39,33 @@ class InviteUser(Protocol):
         """An abandoned one needs nothing any more."""
 
 
-class _Unheard:
-    """The user of a CANCEL: its answer changes nothing, the INVITE's does."""
+class _NoUser:
+    """The user of an INVITE that nobody waits for."""
 
-    def on_response(self, response: SipMessage) -> None: ...
+    def on_progress(self, invitation: "Invitation", response: SipMessage) -> None: ...
 
-    def on_timeout(self) -> None: ...
+    def on_success(self, invitation: "Invitation", response: SipMessage) -> None: ...
 
-    def on_unsendable(self, why: str) -> None: ...
+    def on_failure(self, invitation: "Invitation", response: SipMessage) -> None: ...
+
+    def on_silent(self, invitation: "Invitation") -> None: ...
+
+    def on_unsendable(self, invitation: "Invitation", why: str) -> None: ...
+
+    def on_finished(self, invitation: "Invitation") -> None: ...
 
 
-_UNHEARD = _Unheard()
-_CREDENTIALS = ("authorization", "proxy-authorization")
+_NO_USER = _NoUser()
 
 
 class Invitation:
-    def __init__(self, engine: Engine, account: SipAccount, request: Request, here: Here, user: InviteUser) -> None:
+    def __init__(self, engine: Engine, account: SipAccount, invite: Invite, here: Here, user: InviteUser) -> None:
         self.engine = engine
         self.here = here
-        self.hop = request.hop
+        self.invite = invite
+        self.hop = invite.hop
         self._account = account
-        self._request = request
-        self._user = user
-        self._message: SipMessage | None = None
+        self._user: InviteUser = user
         self._exchange: ClientExchange | None = None
         self._provisional = False
         self._final = False
@@ -73,19 +77,12 @@ class Invitation:
     @property
     def size(self) -> int:
         """Bytes of the INVITE."""
-        return len(self._request.data)
-
-    @property
-    def message(self) -> SipMessage:
-        """The INVITE as it was sent."""
-        if self._message is None:
-            self._message = SipMessage.decode(self._request.data)
-        return self._message
+        return len(self.invite.data)
 
     def send(self) -> None:
-        request = self._request
+        invite = self.invite
         self._exchange = self.engine.endpoint.request(
-            request.hop, request.data, self, branch=request.branch, method="INVITE"
+            invite.hop, invite.data, self, branch=invite.branch, method="INVITE"
         )
 
     def abandon(self) -> None:
@@ -97,6 +94,11 @@ class Invitation:
             self._finish()
         elif self._provisional:
             self._cancel()
+
+    def part(self) -> None:
+        """The user is gone: what still comes is ended here."""
+        self._abandoned = True
+        self._user = _NO_USER
 
     def usage(self, remote_tag: str | None) -> DialogUsage | None:
         """The dialog, early or confirmed, with that tag."""
@@ -118,9 +120,7 @@ class Invitation:
 
     def acknowledge(self, usage: DialogUsage) -> None:
         """ACK the 2xx that `usage` was established by."""
-        invite = self.message
-        credentials = [row for row in invite.raw_headers if row[0].lower() in _CREDENTIALS]
-        usage.acknowledge(invite.cseq[0], credentials)
+        usage.acknowledge(self.invite.cseq, self.invite.credentials)
 
     # -- ResponseUser
 
@@ -135,7 +135,7 @@ class Invitation:
 
     def on_timeout(self) -> None:
         # Timer B. What comes later still is canceled or ended, for another 64·T1.
-        self.engine.endpoint.answer_late(self._request.branch, "INVITE", self)
+        self.engine.endpoint.answer_late(self.invite.branch, "INVITE", self)
         self._later(self._forget_late)
         if not self._abandoned:
             self._abandoned = True
@@ -172,7 +172,7 @@ class Invitation:
     def _on_failure(self, response: SipMessage) -> None:
         self._final = True
         if self._exchange is not None and self._exchange.state is State.TERMINATED:  # after timer B
-            self.engine.endpoint.send(self.hop, build.ack_for(self.message, response))
+            self.engine.endpoint.send(self.hop, build.ack_for(SipMessage.decode(self.invite.data), response))
         if self._abandoned:
             self._finish()
         else:
@@ -193,8 +193,8 @@ class Invitation:
         if self._canceled:
             return
         self._canceled = True
-        data = build.cancel_for(self.message)
-        self.engine.endpoint.request(self.hop, data, _UNHEARD, branch=self._request.branch, method="CANCEL")
+        data = build.cancel_for(SipMessage.decode(self.invite.data))
+        self.engine.endpoint.request(self.hop, data, UNHEARD, branch=self.invite.branch, method="CANCEL")
         self._later(self._give_up)
 
     def _give_up(self) -> None:
@@ -207,7 +207,7 @@ class Invitation:
             self._finish()
 
     def _forget_late(self) -> None:
-        self.engine.endpoint.ignore_late(self._request.branch, "INVITE")
+        self.engine.endpoint.ignore_late(self.invite.branch, "INVITE")
         self._finish()
 
     def _finish(self) -> None:
@@ -218,16 +218,16 @@ class Invitation:
         asyncio.get_running_loop().call_later(self.engine.endpoint.timing.lifetime, what)
 
     def _new_usage(self, tag: str, response: SipMessage) -> DialogUsage:
-        invite = self.message
+        invite = self.invite
         dialog = Dialog(
             call_id=invite.call_id,
             local_tag=self._account.local_tag,
             remote_tag=tag,
-            from_value=invite.first("from") or "",
+            from_value=invite.from_value,
             to_value=response.first("to") or "",
         )
-        dialog.local_cseq = invite.cseq[0]
-        dialog.remote_target = invite.request_uri  # until a Contact says better
+        dialog.local_cseq = invite.cseq
+        dialog.remote_target = invite.uri  # until a Contact says better
         return DialogUsage(self.engine, self._account, dialog, here=self.here, fallback=self.hop)
 
 

@@ -284,6 +284,13 @@ class SipMessage(SIPMessage):
         """Typed as pyVoIP types them, each by its parse_header when looked up; what it relies on is always there."""
         return typed.TypedHeaders(self)
 
+    def release(self) -> None:
+        """Drop the typed headers, which refer back to this message: freed when it is let go, not by a later collection.
+
+        They are made anew when they are asked for again.
+        """
+        self.__dict__.pop("headers", None)
+
     @lazy
     def body(self) -> dict[str, Any]:
         """The SDP as pyVoIP types it, through its parse_body: only what we can use of it (one audio, known codecs)."""

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 from app.sip import compose
 from app.sip.build import Header
 from app.sip.exchange import ServerExchange
-from app.sip.message import SipMessage
 from app.sip.pyvoip import SIPStatus
-from app.sip.renegotiation import Renegotiation
 from app.sip.usage import DialogUsage
 
 if TYPE_CHECKING:
@@ -25,21 +23,10 @@ class PeerRequests:
 
     def __init__(self, call: "SipCall") -> None:
         self._call = call
-        self._renegotiation = Renegotiation(call)
-        self._answers: dict[str, Callable[[DialogUsage, ServerExchange], None]] = {
-            "BYE": self._bye,
-            "INVITE": self._renegotiation.receive,
-            "UPDATE": self._renegotiation.receive,
-            "OPTIONS": self._options,
-            "INFO": self._info,
-            "REFER": self._refer,
-            "NOTIFY": self._notify,
-            "PRACK": self._prack,
-        }
 
     def receive(self, usage: DialogUsage, exchange: ServerExchange) -> None:
         request = exchange.request
-        answer = self._answers.get(request.method_name)
+        answer = _ANSWERS.get(request.method_name)
         if answer is None:
             exchange.respond(SIPStatus.METHOD_NOT_ALLOWED, headers=(("Allow", compose.ALLOW),))
         elif not usage.dialog.in_order(request.cseq[0]):
@@ -47,21 +34,14 @@ class PeerRequests:
         elif usage.ended and request.method_name != "BYE":
             exchange.respond(SIPStatus.CALL_OR_TRANSACTION_DOESNT_EXIST)
         else:
-            answer(usage, exchange)
-
-    def receive_ack(self, request: SipMessage) -> None:
-        self._renegotiation.receive_ack(request)
-
-    def confirmed(self, response: SipMessage) -> None:
-        """The call was answered with this 2xx: its session timer begins."""
-        self._renegotiation.begin_timer(response)
-
-    def close(self) -> None:
-        self._renegotiation.close()
+            answer(self, usage, exchange)
 
     def _bye(self, usage: DialogUsage, exchange: ServerExchange) -> None:
         exchange.respond(SIPStatus.OK)
         self._call.peer_hung_up(usage, exchange.request)
+
+    def _change(self, usage: DialogUsage, exchange: ServerExchange) -> None:
+        self._call.renegotiation.receive(usage, exchange)
 
     def _options(self, usage: DialogUsage, exchange: ServerExchange) -> None:
         headers: tuple[Header, ...] = (*compose.CAPABILITIES, ("Accept", compose.SDP))
@@ -91,3 +71,15 @@ class PeerRequests:
 
     def _prack(self, usage: DialogUsage, exchange: ServerExchange) -> None:
         exchange.respond(SIPStatus.CALL_OR_TRANSACTION_DOESNT_EXIST)  # we send no reliable provisional
+
+
+_ANSWERS: dict[str, Callable[[PeerRequests, DialogUsage, ServerExchange], None]] = {
+    "BYE": PeerRequests._bye,
+    "INVITE": PeerRequests._change,
+    "UPDATE": PeerRequests._change,
+    "OPTIONS": PeerRequests._options,
+    "INFO": PeerRequests._info,
+    "REFER": PeerRequests._refer,
+    "NOTIFY": PeerRequests._notify,
+    "PRACK": PeerRequests._prack,
+}

@@ -11,8 +11,8 @@ from app.calls.ports import LegOrder
 from app.runtime import loop
 from app.sip import compose
 from app.sip.account import Chain, SipAccount
-from app.sip.build import Header, UnsafeText
-from app.sip.compose import Here, Request
+from app.sip.build import Header, UnsafeText, token
+from app.sip.compose import Here, Invite
 from app.sip.engine import Engine
 from app.sip.headers import HeaderError, Target
 from app.sip.invitation import Invitation
@@ -44,12 +44,32 @@ class Seeker(Protocol):
         """After `stop`: nothing is left of it on the wire."""
 
 
+class _Nobody:
+    """The seeker of a search that is over."""
+
+    def offer(self, here: Here) -> bytes:
+        return b""
+
+    def on_progress(self, invitation: Invitation, response: SipMessage) -> None: ...
+
+    def on_success(self, invitation: Invitation, response: SipMessage) -> None: ...
+
+    def on_moving(self) -> None: ...
+
+    def on_nobody(self, outcome: Outcome) -> None: ...
+
+    def on_finished(self) -> None: ...
+
+
+_NOBODY = _Nobody()
+
+
 class Search:
     def __init__(self, engine: Engine, account: SipAccount, order: LegOrder, seeker: Seeker) -> None:
         self.heard = False  # any response, of any attempt
         self._engine = engine
         self._account = account
-        self._seeker = seeker
+        self._seeker: Seeker = seeker
         self._target = order.target
         self._user = order.caller.uri.user
         self.call_id = account.gen_call_id()
@@ -58,7 +78,7 @@ class Search:
         self._extra: list[Header] = [
             ("X-CallSid", order.call_sid),
             ("X-AccountSid", order.account_sid),
-            *order.target.decoded_headers(),
+            *((token(name), value) for name, value in order.target.decoded_headers()),
             *compose.CAPABILITIES,
         ]
         self._itinerary = Itinerary(str(order.target.as_request_uri()))
@@ -86,6 +106,13 @@ class Search:
             self.invitation.abandon()
         else:
             self._seeker.on_finished()
+
+    def part(self) -> None:
+        """The seeker is gone; late answers are dealt with by the invitation alone."""
+        self._stopped = True
+        self._seeker = _NOBODY
+        if self.invitation is not None:
+            self.invitation.part()
 
     # -- InviteUser
 
@@ -215,26 +242,28 @@ class Search:
         return invitation
 
     def _here(self, hop: Hop) -> Here:
-        host, port = self._engine.endpoint.address_towards(hop.host)
-        return Here(hop.transport, host, port, self._user)
+        host, port = self._engine.endpoint.sent_by(hop)
+        return Here(hop.transport, host, port, self._user, secure=self._itinerary.is_secure)
 
     def _write(self, hop: Hop) -> Invitation:
         """The INVITE for `hop`, with the next CSeq number; raises TransportError and UnsafeText."""
         here = self._here(hop)
         branch = self._account.gen_branch()
         uri = self._itinerary.uri
+        via = here.via(branch)
         cseq = self._account.inviteCounter.next()
+        credentials = self._account.authorization("INVITE", uri)
         headers: list[Header] = [
-            ("Via", here.via(branch)),
+            ("Via", via),
+            compose.MAX_FORWARDS,
             ("From", self._from),
             ("To", self._to),
             ("Call-ID", self.call_id),
             ("CSeq", f"{cseq} INVITE"),
             ("Contact", here.contact),
-            *self._account.authorization("INVITE", uri),
+            *credentials,
             *self._extra,
         ]
-        body = self._seeker.offer(here)
-        data = compose.request("INVITE", uri, headers, body=body, content_type=compose.SDP)
-        request = Request("INVITE", branch, hop, data)
-        return Invitation(self._engine, self._account, request, here, self)
+        data = compose.request("INVITE", uri, headers, body=self._seeker.offer(here))
+        invite = Invite(hop, branch, data, uri, via, self._from, self._to, self.call_id, cseq, tuple(credentials))
+        return Invitation(self._engine, self._account, invite, here, self)

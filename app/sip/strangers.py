@@ -58,7 +58,13 @@ class Strangers:
         async with self._opening:
             if local in self._borrowed:
                 return self._borrowed[local]
-            endpoint = Endpoint(on_request=_ignore, on_ack=_ignore_ack, clock=self._clock, timing=self._own.timing)
+            endpoint = Endpoint(
+                on_request=_ignore,
+                on_ack=_ignore_ack,
+                clock=self._clock,
+                timing=self._own.timing,
+                security=self._own.security,
+            )
             try:
                 await endpoint.open(*local)
             except OSError as error:
@@ -136,7 +142,8 @@ class _Stranger:
         self._endpoint = endpoint
         self._on_over: Callable[[], None] | None = on_over
         self._facts = facts
-        self._hop = Hop(facts["transport"], str(facts["destination"][0]), int(facts["destination"][1]))
+        host, port = facts["destination"]
+        self._hop = Hop(facts["transport"], str(host), int(port), facts.get("domain", ""))
         self._via = Via.parse(facts["via"])
         self._branch = self._via.branch or ""
         self._acks: dict[str, bytes] = {}
@@ -202,6 +209,7 @@ class _Stranger:
         headers = [
             ("Via", f"{_sent_by(self._via)};rport;branch={branch}"),
             *(("Route", route) for route in path.routes),
+            compose.MAX_FORWARDS,
             ("From", facts["from_"]),
             ("To", to),
             ("Call-ID", facts["call_id"]),

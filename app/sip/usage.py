@@ -16,7 +16,7 @@ from app.sip.engine import Engine
 from app.sip.headers import HeaderError
 from app.sip.message import SipMessage
 from app.sip.resolve import Places
-from app.sip.transport import Hop
+from app.sip.transport import Hop, TransportError
 
 _log = log.get(__name__)
 
@@ -97,13 +97,24 @@ class DialogUsage:
     def _headers(self, method: str, cseq: int, branch: str, routing: Routing) -> list[Header]:
         dialog = self.dialog
         return [
-            ("Via", self.here.over(self.hop.transport).via(branch)),
-            *(("Route", route) for route in routing.routes),
+            ("Via", self._seen().via(branch)),
+            *[("Route", route) for route in routing.routes],
+            compose.MAX_FORWARDS,
             ("From", dialog.from_value),
             ("To", dialog.to_value),
             ("Call-ID", dialog.call_id),
             ("CSeq", f"{cseq} {method}"),
         ]
+
+    def _seen(self) -> Here:
+        """How we are seen from `hop`, which need not be where the INVITE went."""
+        here, hop = self.here, self.hop
+        if hop.transport == here.transport:
+            return here
+        try:
+            return here.over(hop.transport, self.engine.endpoint.sent_by(hop)[1])
+        except TransportError:
+            return here.over(hop.transport, here.port)
 
     def _routing(self) -> Routing:
         try:
@@ -116,6 +127,9 @@ class DialogUsage:
         if isinstance(places, Outcome):
             self.problem, self.hop = places, self._fallback
             _log.warning("sip.next_hop_refused", call_id=self.dialog.call_id, detail=places.detail)
+        elif self.here.secure and places[0].transport != "tls":
+            self.problem = because(UNREACHABLE, "sips: needs TLS on every hop, and the dialog's next one has none")
+            self.hop = self._fallback
         else:
             self.problem, self.hop = None, self._on_known_flow(places[0], next_hop or "")
 
@@ -124,8 +138,11 @@ class DialogUsage:
 
         By the letter (RFC 3263 §4.1) it is UDP; phones that write a bare Contact over TCP listen on TCP alone.
         """
-        same_place = hop._replace(transport=self._fallback.transport) == self._fallback
-        return self._fallback if same_place and ";transport=" not in uri.lower() else hop
+        known = self._fallback
+        if (hop.host, hop.port) != (known.host, known.port):
+            return hop
+        # The same transport: over TLS, whoever is there has proved already to be the domain that was called.
+        return known if hop.transport == known.transport or ";transport=" not in uri.lower() else hop
 
     async def _resolve(self, next_hop: str, then: Callable[[], None]) -> None:
         self._take(await self.engine.resolver.hops(next_hop), next_hop)
@@ -151,7 +168,7 @@ class InDialogRequest:
         headers = usage._headers(method, usage.dialog.next_cseq(), branch, routing)
         headers += usage.account.authorization(method, routing.request_uri)
         headers += self._headers
-        data = compose.request(method, routing.request_uri, headers, body=self._body, content_type=compose.SDP)
+        data = compose.request(method, routing.request_uri, headers, body=self._body)
         usage.engine.endpoint.request(usage.hop, data, self, branch=branch, method=method)
 
     def on_response(self, response: SipMessage) -> None:
@@ -170,6 +187,7 @@ class InDialogRequest:
     def _finish(self, response: SipMessage | None) -> None:
         if not self._is_done:
             self._is_done = True
-            self._done(response)
+            done, self._done = self._done, ignore
+            done(response)
         elif response is not None and response.status_code < 300:
             self._usage.repeat_ack()  # the 2xx of a re-INVITE again

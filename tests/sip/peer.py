@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import re
+import ssl
 from collections.abc import Sequence
 
 from app.sip import build
@@ -143,9 +144,12 @@ class Peer(asyncio.DatagramProtocol):
 
 
 class TcpPeer:
-    """The same over TCP: listens, and speaks on the newest connection."""
+    """The same over TCP, or TLS with a `context`: listens, and speaks on the newest connection."""
 
-    def __init__(self) -> None:
+    def __init__(self, context: ssl.SSLContext | None = None) -> None:
+        self.transport = "tcp" if context is None else "tls"
+        self.headers: tuple[build.Header, ...] = ()  # of its answers, instead of the Contact
+        self._context = context
         self.port = 0
         self.inbox: asyncio.Queue[SipMessage] = asyncio.Queue()
         self.connections = 0
@@ -154,7 +158,7 @@ class TcpPeer:
         self._server: asyncio.Server | None = None
 
     async def open(self, port: int = 0) -> "TcpPeer":
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", port)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", port, ssl=self._context)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -186,6 +190,6 @@ class TcpPeer:
         self.writer.write(data)
 
     def answer(self, request: SipMessage, code: int, reason: str = "", body: bytes = b"") -> None:
-        contact = (("Contact", f"<sip:peer@127.0.0.1:{self.port};transport=tcp>"),)
+        contact = self.headers or (("Contact", f"<sip:peer@127.0.0.1:{self.port};transport={self.transport}>"),)
         kind = "application/sdp" if body else None
         self.send(build.response(request, code, reason, to_tag="peer", headers=contact, body=body, content_type=kind))

@@ -9,10 +9,12 @@ import pytest
 from app.calls.outcome import Outcome, Reason
 from app.calls.ports import Ended, Progress
 from app.calls.status import Status
+from app.sip.trace import WireMessage
 from app.sip.transaction import Timing
 from tests.kit.service import free_port
 from tests.kit.sipp import Sipp, sipp
 from tests.sip.conftest import Bench, NewBench, answered, outcome_of, told
+from tests.sip.peer import PATIENCE
 
 SCENARIOS = Path(__file__).parent / "scenarios"
 
@@ -38,12 +40,32 @@ async def content(peer: Sipp) -> None:
     assert status == 0, peer.said()
 
 
+class Ready:
+    """Watches the wire until the callee has shown that it is ready for our BYE."""
+
+    def __init__(self, bench: Bench, sign: bytes = b"INFO sip:") -> None:
+        self._sign = sign
+        self._shown = asyncio.Event()
+        bench.phone.endpoint.on_message = self._look
+
+    async def wait(self) -> None:
+        await asyncio.wait_for(self._shown.wait(), PATIENCE)
+
+    def _look(self, seen: WireMessage) -> None:
+        if seen.direction == "in" and self._sign in seen.data:
+            self._shown.set()
+
+
 @pytest.mark.parametrize("tcp", [False, True], ids=["udp", "tcp"])
-@pytest.mark.parametrize("name", ["answers", "needs_prack", "forks"])
-async def test_an_answered_call_that_we_hang_up(bench: Bench, name: str, tcp: bool) -> None:
+@pytest.mark.parametrize(
+    ("name", "sign"), [("answers", b"INFO sip:"), ("needs_prack", b"INFO sip:"), ("forks", b" BYE\r\n")]
+)
+async def test_an_answered_call_that_we_hang_up(bench: Bench, name: str, sign: bytes, tcp: bool) -> None:
     with callee(name, tcp=tcp) as peer:
+        ready = Ready(bench, sign)
         leg = await bench.call(peer.uri + (";transport=tcp" if tcp else ""))
         await answered(leg)
+        await ready.wait()
         leg.hang_up()
         assert (await outcome_of(leg)).status is Status.COMPLETED
         await content(peer)
@@ -81,8 +103,10 @@ async def test_a_call_that_is_refused(bench: Bench, code: int, phrase: str, stat
 @pytest.mark.parametrize("name", ["challenges_401", "challenges_407"])
 async def test_a_call_that_is_challenged(bench: Bench, name: str) -> None:
     with callee(name) as peer:
+        ready = Ready(bench)
         leg = await bench.call(peer.uri, username="alice", password="secret")
         await answered(leg)
+        await ready.wait()
         leg.hang_up()
         await content(peer)
 
@@ -108,8 +132,10 @@ async def test_a_call_that_nobody_answers(new_bench: NewBench) -> None:
 
 async def test_a_call_that_is_redirected(bench: Bench) -> None:
     with callee("answers") as other, callee("redirects", elsewhere=str(other.port)) as first:
+        ready = Ready(bench)
         leg = await bench.call(first.uri)
         await answered(leg)
+        await ready.wait()
         leg.hang_up()
         await content(first)
         await content(other)

@@ -206,7 +206,7 @@ async def test_the_next_address_is_asked_after_a_503(new_bench: NewBench, peer: 
         ("sip:bob@name.invalid", Reason.UNREACHABLE, "name.invalid"),
         (f"sip:bob@{'a' * 63}.invalid", Reason.UNREACHABLE, "resolved"),
         ("sip:bob@127.0.0.1;transport=sctp", Reason.UNREACHABLE, "sctp"),
-        ("sips:bob@127.0.0.1", Reason.UNREACHABLE, "tls"),
+        ("sips:bob@127.0.0.1;transport=udp", Reason.UNREACHABLE, "TLS"),
     ],
 )
 async def test_a_target_that_leads_nowhere_ends_before_anything_is_sent(
