@@ -94,7 +94,7 @@ class Accounts:
 
         if "\0" in sid:  # PostgreSQL has no such text, so no such account
             return None
-        return await self._database.run(work)
+        return await self._database.run(work, one=True)
 
     async def signing(self, sid: AccountSid) -> SigningSecrets:
         """Raises NotFound."""

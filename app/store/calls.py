@@ -115,7 +115,7 @@ class CallReads:
             rows = await connection.execute(EVENTS, {"sid": sid})
             return [StoredEvent(row.seq, Event(row.type), row.at, row.detail) for row in rows]
 
-        return await self._database.run(work)
+        return await self._database.run(work, one=True)
 
     async def account_of(self, sid: str) -> AccountSid | None:
         """Whose call it is; None when there is no such call."""
@@ -123,14 +123,14 @@ class CallReads:
         async def work(connection: AsyncConnection) -> AccountSid | None:
             return (await connection.execute(ACCOUNT_OF, {"sid": sid})).scalar()
 
-        return await self._database.run(work)
+        return await self._database.run(work, one=True)
 
     async def _calls(self, sql: TextClause, parameters: Mapping[str, Any]) -> list[Call]:
         async def work(connection: AsyncConnection) -> list[Call]:
             rows = (await connection.execute(sql, parameters)).mappings()
             return [call_of(row, self._sealer) for row in rows]
 
-        return await self._database.run(work)
+        return await self._database.run(work, one=True)
 
 
 def _parameters(filters: CallFilters) -> dict[str, Any]:

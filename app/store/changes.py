@@ -121,7 +121,7 @@ class Changes:
                 written |= await _written_before(connection, batch.items)
             return written
 
-        written = await self._database.run(work)
+        written = await self._database.run(work, one=True)
         return [None if nr in written else _fenced(change) for nr, change in enumerate(batch.items)]
 
     def _row(self, nr: int, change: Change) -> dict[str, Any]:

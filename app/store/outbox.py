@@ -141,7 +141,7 @@ class Outbox:
             return list((await connection.execute(CLAIM, parameters)).mappings())
 
         await self._sweep_at_times()
-        rows = await self._database.run(work)
+        rows = await self._database.run(work, one=True)
         claimed = [self._delivery(row) for row in rows if row["id"] is not None]
         self._start = _next_start(rows, full=len(claimed) == room)
         self._tokens |= dict.fromkeys((delivery.id for delivery in claimed), token)
@@ -177,7 +177,7 @@ class Outbox:
             seconds = (await connection.execute(NEXT_DUE, {"hops": _HOPS})).scalar()
             return None if seconds is None else max(0.0, float(seconds))
 
-        return await self._database.run(work)
+        return await self._database.run(work, one=True)
 
     async def destinations(self, ids: Iterable[int]) -> dict[int, Destination]:
         wanted = {"ids": list(ids)}
@@ -185,7 +185,7 @@ class Outbox:
         async def work(connection: AsyncConnection) -> dict[int, Destination]:
             return {row.id: _destination(row) for row in await connection.execute(DESTINATIONS, wanted)}
 
-        return await self._database.run(work)
+        return await self._database.run(work, one=True)
 
     async def breaker(self, destination_id: int, breaker: Breaker) -> None:
         """Store what this dispatcher found out, for all of them."""
@@ -200,7 +200,7 @@ class Outbox:
         async def work(connection: AsyncConnection) -> None:
             await connection.execute(BREAKER, row)
 
-        await self._database.run(work)
+        await self._database.run(work, one=True)
 
     async def release(self, ids: Iterable[int]) -> None:
         """Give back claims that were not started; no attempt is burned."""
@@ -211,7 +211,7 @@ class Outbox:
         async def work(connection: AsyncConnection) -> None:
             await connection.execute(RELEASE, {"ids": list(held), "tokens": list(held.values())})
 
-        await self._database.run(work)
+        await self._database.run(work, one=True)
         for id, token in held.items():
             self._forget(id, token)
 
@@ -221,7 +221,7 @@ class Outbox:
         async def work(connection: AsyncConnection) -> int:
             return len((await connection.execute(SWEEP, {"age": _SWEEP_SECONDS})).all())
 
-        return await self._database.run(work)
+        return await self._database.run(work, one=True)
 
     async def expire(self) -> int:
         """End, as dead, what is past its time behind an open breaker; call it about every minute. How many."""

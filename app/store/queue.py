@@ -217,7 +217,7 @@ class DialQueue:
             rows = await connection.execute(WANTED, {"worker": worker_id})
             return [CallSid(row.sid) for row in rows]
 
-        return await self._database.run(work)
+        return await self._database.run(work, one=True)
 
     async def take_wanted(self, worker_id: int) -> list[ClaimedDial]:
         """Parents that the API ended while they waited, claimed so that they need not wait for a free slot.
@@ -229,7 +229,7 @@ class DialQueue:
             return [CallSid(row.sid) for row in await connection.execute(WANTED_AND_DUE)]
 
         taken: list[ClaimedDial] = []
-        for sid in await self._database.run(work):
+        for sid in await self._database.run(work, one=True):
             try:
                 dial = await self.take(worker_id, sid)
             except Unavailable as error:

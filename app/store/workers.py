@@ -78,7 +78,7 @@ class Workers:
         async def work(connection: AsyncConnection) -> str:
             return str((await connection.execute(NAME, {"id": worker_id})).scalar_one())
 
-        return await self._database.run(work)
+        return await self._database.run(work, one=True)
 
     async def heartbeat(self, worker_id: int, *, running: int, accepting: bool) -> bool:
         rate = self._rates.setdefault(worker_id, _Rate(time.monotonic())).beat(time.monotonic())
@@ -87,7 +87,7 @@ class Workers:
         async def work(connection: AsyncConnection) -> bool:
             return (await connection.execute(HEARTBEAT, row)).one_or_none() is not None
 
-        return await self._database.run(work)
+        return await self._database.run(work, one=True)
 
     async def unregister(self, worker_id: int) -> None:
         """Calls that it still holds are taken over by a survivor as soon as one looks."""
@@ -112,6 +112,6 @@ class Workers:
             row = (await connection.execute(CAPACITY)).one()
             return Capacity(row.workers, int(row.free), row.waiting, float(row.rate))
 
-        capacity = await self._database.run(work, seconds=2.0)
+        capacity = await self._database.run(work, seconds=2.0, one=True)
         self._capacity = (now, capacity)
         return capacity

@@ -24,7 +24,7 @@ async def test_every_connection_has_its_time_limits_and_its_name(database_url: s
     assert settings == {
         "statement_timeout": "5s",
         "lock_timeout": "2s",
-        "idle_in_transaction_session_timeout": "10s",
+        "idle_in_transaction_session_timeout": "5s",
         "application_name": "dial worker",
     }
     await database.close()
