@@ -229,11 +229,17 @@ def _roles(settings: Settings, shared: Mapping[str, str]) -> list[RoleProcess]:
 
 
 def _worker(settings: Settings, shared: Mapping[str, str], n: int) -> RoleProcess:
-    """Worker n has SIP port + 2n, its own equal slice of the RTP ports, and leaves its name where it was bound."""
+    """Worker n has SIP ports + 2n, its own equal slice of the RTP ports, and leaves its name where it was bound."""
     ports, sip_port = settings.rtp_range, settings.sip_port + 2 * n
     each = len(ports) // settings.workers
     rtp_ports = f"{ports[n * each]}-{ports[(n + 1) * each - 1]}"
-    environment = {**shared, "DIAL_SIP_PORT": str(sip_port), "DIAL_RTP_PORTS": rtp_ports}
+    tls_port = "" if settings.sip_tls_port is None else str(settings.sip_tls_port + 2 * n)
+    environment = {
+        **shared,
+        "DIAL_SIP_PORT": str(sip_port),
+        "DIAL_SIP_TLS_PORT": tls_port,
+        "DIAL_RTP_PORTS": rtp_ports,
+    }
     return RoleProcess("worker", environment, settings.data_dir / f"worker-{settings.sip_host}-{sip_port}")
 
 

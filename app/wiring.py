@@ -94,7 +94,11 @@ async def run_worker(settings: Settings) -> int:
         changes, queue = Changes(database, sealer), DialQueue(database, sealer)
         await changes.start()
         tap = _tap(settings, database, clock)
-        phone = make_phone(settings, clock, tap)
+        try:
+            phone = make_phone(settings, clock, tap)
+        except OSError as error:
+            _log.error("sip.tls_unusable", error=str(error), remedy="see the settings DIAL_SIP_TLS_CA, _CERT and _KEY")
+            return 1
         try:
             await phone.start()
         except OSError as error:
@@ -234,6 +238,7 @@ def make_phone(settings: Settings, clock: SteadyClock, tap: Any = None) -> Any:
     """The SIP side of a worker, bound when it is started; `tap` sees its messages unless the trace is off."""
     from app.media.rtp import RtpPool
     from app.sip.phone import SipPhone
+    from app.sip.tls import security
 
     traced = tap is not None and settings.trace == "on"
     media = RtpPool(settings.sip_host, settings.rtp_range, timeout=settings.rtp_timeout)
@@ -242,6 +247,13 @@ def make_phone(settings: Settings, clock: SteadyClock, tap: Any = None) -> Any:
         port=settings.sip_port,
         advertised_host=settings.sip_advertised_host,
         name_server=settings.dns,
+        tls_port=settings.sip_tls_port,
+        security=security(
+            ca=settings.sip_tls_ca,
+            certificate=settings.sip_tls_cert,
+            key=settings.sip_tls_key,
+            verify=settings.sip_tls_verify == "on",
+        ),
         policy=sip_policy(settings),
         media=media,
         clock=clock,

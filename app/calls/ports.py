@@ -20,6 +20,7 @@ class DialogFacts(TypedDict, total=False):
     call_sid: str  # the leg's
     transport: str  # udp, tcp, tls
     destination: list[Any]  # [host, port]
+    domain: str  # over TLS, whom the certificate must be for
     local: list[Any]  # the socket's own [host, port]
     via: str  # the top Via of the INVITE, sent-by and branch included
     request_uri: str

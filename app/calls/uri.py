@@ -62,8 +62,11 @@ class SipUri:
 
     @property
     def transport(self) -> str:
-        """``udp``, ``tcp`` or ``tls``: as written, else by scheme."""
-        return (self.param("transport") or ("tls" if self.scheme == "sips" else "udp")).lower()
+        """``udp``, ``tcp`` or ``tls``: as written, else by scheme; over TCP, ``sips`` is TLS (RFC 3261 §26.2.2)."""
+        written = (self.param("transport") or "").lower()
+        if self.scheme == "sips" and written in ("", "tcp"):
+            return "tls"
+        return written or "udp"
 
     @property
     def hostport(self) -> str:

@@ -161,13 +161,11 @@ def _parameters(uri: SipUri) -> list[tuple[Code, str]]:
 def _transport(uri: SipUri) -> list[tuple[Code, str]]:
     transport = uri.param("transport")
     if transport == "":
-        return [(Code.URI_INVALID, "the parameter transport has no value; use udp or tcp")]
-    if uri.scheme == "sips":
-        return [(Code.NOT_SUPPORTED_YET, "sips: is not supported yet; use sip:")]
-    if uri.transport == "tls":
-        return [(Code.NOT_SUPPORTED_YET, "transport=tls is not supported yet; use udp or tcp")]
-    if uri.transport not in ("udp", "tcp"):
-        return [(Code.NOT_SUPPORTED, f"the transport {shown(uri.transport)} is not supported; use udp or tcp")]
+        return [(Code.URI_INVALID, "the parameter transport has no value; use udp, tcp or tls")]
+    if uri.transport not in ("udp", "tcp", "tls"):
+        return [(Code.NOT_SUPPORTED, f"the transport {shown(uri.transport)} is not supported; use udp, tcp or tls")]
+    if uri.scheme == "sips" and uri.transport != "tls":
+        return [(Code.URI_INVALID, f"sips: needs TLS; remove transport={shown(uri.transport)}")]
     return []
 
 
@@ -212,13 +210,7 @@ def caller_id(given: Given, report: Report) -> NameAddr | str | None:
         return _bare_user(text)
     except UriError as error:
         report.add(Code.CALLER_ID_INVALID, f"{given.name}: {printable(str(error))[:200]}", given.place)
-    except _NotYet as error:
-        report.add(Code.NOT_SUPPORTED_YET, f"{given.name}: {error}", given.place)
     return None
-
-
-class _NotYet(ValueError):
-    pass
 
 
 def _name_addr(text: str) -> NameAddr:
@@ -226,8 +218,6 @@ def _name_addr(text: str) -> NameAddr:
         raise UriError('nothing may follow the >; write "Bob" <sip:bob@example.com>')
     address = NameAddr.parse(text)
     uri = address.uri
-    if uri.scheme == "sips":
-        raise _NotYet("sips: is not supported yet; use sip:")
     if len(str(uri)) > MAX_URI or len(address.display or "") > MAX_DISPLAY:
         raise UriError("it is too long; a URI has fewer than 255 characters, a name at most 255")
     if uri.headers or uri.password is not None:

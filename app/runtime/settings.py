@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -29,6 +29,13 @@ class Settings(BaseSettings):
     sip_host: str = Field("127.0.0.1", description="address that SIP and RTP are bound to")
     sip_port: int = Field(5060, ge=1, le=65535, description="SIP port (UDP and TCP); worker n of `all` adds 2n")
     sip_advertised_host: str = Field("", description="host in Via, Contact and SDP; empty: the bound one")
+    sip_tls_port: int | None = Field(
+        None, ge=1, le=65535, description="port that SIP over TLS listens on; empty: none; worker n of `all` adds 2n"
+    )
+    sip_tls_cert: Path | None = Field(None, description="PEM file with our certificate and its chain")
+    sip_tls_key: Path | None = Field(None, description="PEM file with its key; empty: the certificate's file has it")
+    sip_tls_ca: Path | None = Field(None, description="PEM file of the authorities to trust; empty: the system's")
+    sip_tls_verify: str = Field("on", pattern="^(on|off)$", description="on or off: check the certificates of callees")
     dns: str = Field(
         "", pattern=_HOST_AND_PORT, description="name server for SIP, address or address:port; empty: the system's"
     )
@@ -71,6 +78,17 @@ class Settings(BaseSettings):
         if not 1024 <= low < high <= 65535:
             raise ValueError("a range of ports is low-high, within 1024-65535, with at least two ports")
         return value
+
+    @field_validator("sip_tls_port", "sip_tls_cert", "sip_tls_key", "sip_tls_ca", mode="before")
+    @classmethod
+    def _optional(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @model_validator(mode="after")
+    def _certificate(self) -> "Settings":
+        if self.sip_tls_port is not None and self.sip_tls_cert is None:
+            raise ValueError("DIAL_SIP_TLS_PORT needs a certificate in DIAL_SIP_TLS_CERT")
+        return self
 
     @field_validator("http_allow", "sip_allow", mode="before")
     @classmethod

@@ -1,4 +1,4 @@
-"""One SIP address: UDP and TCP on the same port, and the transactions that run over them. Knows no calls.
+"""One SIP address: UDP and TCP on one port, TLS on another, and the transactions over them. Knows no calls.
 
 Whatever arrives, the loop goes on: junk is counted and dropped.
 """
@@ -13,12 +13,13 @@ from prometheus_client import Counter
 
 from app.calls.ports import Clock
 from app.runtime import log
-from app.sip import build
+from app.sip import build, tls
 from app.sip.exchange import ClientExchange, Exchange, Key, ResponseUser, ServerExchange
 from app.sip.headers import hostport
 from app.sip.message import MalformedMessage, SipMessage
 from app.sip.pyvoip import SIPStatus
-from app.sip.stream import Connection, TcpTransport
+from app.sip.stream import Connection, StreamTransport
+from app.sip.tls import Security
 from app.sip.trace import OnMessage, WireMessage
 from app.sip.transaction import CLIENT_INVITE, CLIENT_OTHER, SERVER_INVITE, SERVER_OTHER, Input, Timing
 from app.sip.transport import Hop, TransportError, UdpTransport, can_reach, local_address_towards
@@ -50,6 +51,7 @@ class Endpoint:
         clock: Clock,
         timing: Timing | None = None,
         advertised_host: str = "",
+        security: Security | None = None,
     ) -> None:
         self.timing = timing or Timing()
         self.on_message: OnMessage | None = None
@@ -61,12 +63,25 @@ class Endpoint:
         self._servers: dict[Key, ServerExchange] = {}
         self._late: dict[Key, ResponseUser] = {}
         self._udp = UdpTransport(self._datagram)
-        self.tcp = TcpTransport(self._framed, _JUNK.inc)
+        self.security = security or tls.security()
+        self.tcp = StreamTransport(self._framed, _JUNK.inc)
+        self._tls = StreamTransport(self._framed, _JUNK.inc, self.security)
         self._tag_key = secrets.token_bytes(16)
         self.local = ("", 0)
 
-    async def open(self, host: str, port: int, *, attempts: int = 20) -> None:
-        """Bind UDP and TCP to the same port; raises OSError when it is taken. Port 0: any that is free for both."""
+    async def open(self, host: str, port: int, *, tls_port: int | None = None, attempts: int = 20) -> None:
+        """Bind UDP and TCP to the same port; raises OSError when it is taken. Port 0: any that is free for both.
+
+        Without `tls_port` TLS connections are made and none is accepted.
+        """
+        await self._open(host, port, attempts)
+        try:
+            await self._tls.open(host, tls_port)
+        except OSError:
+            await self.close()
+            raise
+
+    async def _open(self, host: str, port: int, attempts: int) -> None:
         for attempt in range(attempts if port == 0 else 1):
             self._udp.open(host, port)
             self.local = self._udp.local
@@ -87,6 +102,7 @@ class Endpoint:
         self._late.clear()
         self._udp.close()
         await self.tcp.close()
+        await self._tls.close()
 
     @property
     def transactions(self) -> int:
@@ -94,6 +110,11 @@ class Endpoint:
         return len(self._clients) + len(self._servers)
 
     # -- where we are
+
+    @property
+    def tls_port(self) -> int | None:
+        """Where TLS connections are accepted, if any are."""
+        return self._tls.port
 
     def address_towards(self, host: str) -> tuple[str, int]:
         """Host and port that the peer at `host` shall see: advertised, bound, or that of the route. May raise."""
@@ -103,6 +124,17 @@ class Endpoint:
         if bound in ("0.0.0.0", "::"):
             return local_address_towards(host), port
         return bound, port
+
+    def sent_by(self, hop: Hop) -> tuple[str, int]:
+        """Host and port for the Via and Contact of what goes to `hop`; may raise TransportError.
+
+        Where nobody listens for TLS, it is the port of the connection: a peer finds that again by it, and can send
+        its BYE.
+        """
+        host, port = self.address_towards(hop.host)
+        if hop.transport == "tls":
+            port = self._tls.port or self._tls.connection(hop).local[1]
+        return host, port
 
     def reaches(self, address: str) -> bool:
         return can_reach(self.local[0], address)
@@ -127,8 +159,8 @@ class Endpoint:
         connection: Connection | None = None
         if hop.transport == "udp":
             self._udp.send(hop, data)
-        elif hop.transport == "tcp":
-            connection = self.tcp.connection(hop)
+        elif hop.transport in ("tcp", "tls"):
+            connection = (self.tcp if hop.transport == "tcp" else self._tls).connection(hop)
             connection.write(data)
         else:
             raise TransportError(f"transport {hop.transport} is not supported")
@@ -252,11 +284,14 @@ class Endpoint:
 
     @staticmethod
     def _server_key(request: SipMessage, method: str) -> Key:
-        """§17.2.3; without the magic cookie, what RFC 2543 compared."""
+        """§17.2.3; without the magic cookie, what RFC 2543 compared.
+
+        The Call-ID is in it because some peers use one branch again for another call.
+        """
         via = request.via_top
         sent_by = via.sent_by.lower() if via else ""
         if request.branch.startswith(_MAGIC):
-            return request.branch, sent_by, method
+            return request.branch, sent_by, request.call_id, method
         return str(via), request.call_id, request.from_tag or "", str(request.cseq[0]), request.request_uri, method
 
     def _trace(self, direction: Literal["in", "out"], remote: Hop, data: bytes, connection: Connection | None) -> None:

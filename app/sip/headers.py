@@ -115,8 +115,11 @@ class Target:
 
     @property
     def transport(self) -> str:
-        """``udp``, ``tcp``, ``tls``…: as written, else by scheme."""
-        return (self.param("transport") or ("tls" if self.scheme == "sips" else "udp")).lower()
+        """``udp``, ``tcp``, ``tls``…: as written, else by scheme; over TCP, ``sips`` is TLS (§26.2.2)."""
+        written = (self.param("transport") or "").lower()
+        if self.scheme == "sips" and written in ("", "tcp"):
+            return "tls"
+        return written or "udp"
 
 
 @dataclass(frozen=True, slots=True)

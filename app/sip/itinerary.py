@@ -13,6 +13,7 @@ class Itinerary:
     def __init__(self, uri: str) -> None:
         self.uri = uri  # the Request-URI in use
         self.hops: list[Hop] = []  # what is left of its addresses
+        self.is_secure = uri.lower().startswith("sips:")
         self._tried = {uri.lower()}
         self._alternatives: list[tuple[int, str]] = []  # (depth, URI), the next one last
         self._depth = 0
@@ -22,9 +23,10 @@ class Itinerary:
         return self.hops.pop(0) if self.hops else None
 
     def redirect(self, response: SipMessage) -> None:
-        """Remember the Contacts of a 3xx, before what is left of earlier ones."""
+        """Remember the Contacts of a 3xx, before what is left of earlier ones; sips: never becomes sip: (§8.1.3.4)."""
         if self._depth < _DEEPEST:
-            found = [(self._depth + 1, uri) for uri in _contacts(response) if uri.lower() not in self._tried]
+            new = (uri for uri in _contacts(response) if uri.lower() not in self._tried)
+            found = [(self._depth + 1, uri) for uri in new if not self.is_secure or uri.lower().startswith("sips:")]
             self._alternatives += reversed(found)
 
     def next_target(self) -> str | None:

@@ -19,6 +19,7 @@ from app.sip.media_port import MediaFactory
 from app.sip.pyvoip import PhoneStatus, VoIPCall, VoIPPhone
 from app.sip.resolve import Resolver
 from app.sip.strangers import Strangers
+from app.sip.tls import Security
 from app.sip.trace import OnLeg, OnMessage
 from app.sip.transaction import Timing
 
@@ -40,6 +41,8 @@ class SipPhone(VoIPPhone):
         clock: Clock,
         advertised_host: str = "",
         name_server: str = "",
+        security: Security | None = None,
+        tls_port: int | None = None,
         timing: Timing | None = None,
         on_message: OnMessage | None = None,
         on_leg: OnLeg | None = None,
@@ -56,7 +59,9 @@ class SipPhone(VoIPPhone):
             clock=clock,
             timing=timing,
             advertised_host=advertised_host,
+            security=security,
         )
+        self._tls_port = tls_port
         self.endpoint.on_message = on_message
         self._on_leg = on_leg
         self._inbound.endpoint = self.endpoint
@@ -71,8 +76,8 @@ class SipPhone(VoIPPhone):
         return self.endpoint.local
 
     async def start(self) -> None:  # type: ignore[override]  # pyVoIP's registers and starts threads
-        """Bind UDP and TCP; raises OSError when the port is taken."""
-        await self.endpoint.open(self.myIP, self.sip.myPort)
+        """Bind UDP, TCP and, if it is wanted, TLS; raises OSError when a port is taken."""
+        await self.endpoint.open(self.myIP, self.sip.myPort, tls_port=self._tls_port)
         media_host = await _media_host(self._advertised, self.endpoint.local[0])
         self._engine = Engine(self.endpoint, self._resolver, self._clock, media_host)
         self._strangers = Strangers(self.endpoint, self._clock)
@@ -104,7 +109,7 @@ class SipPhone(VoIPPhone):
         account = SipAccount(
             self,
             server=target.host,
-            port=target.port or 5060,
+            port=target.port or (5061 if target.transport == "tls" else 5060),
             credentials=(order.username, order.password or "") if order.username else None,
             host=self._advertised or self.local[0],
             sip_port=self.local[1],

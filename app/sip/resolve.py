@@ -13,8 +13,8 @@ from app.sip.headers import HeaderError, Target
 from app.sip.transport import Hop
 
 _LOOKUP_TIMEOUT = 5.0  # seconds for one URI
-_SERVICES = {"udp": "_sip._udp", "tcp": "_sip._tcp"}  # §4.2; in the order in which we like them
-_POINTERS = {"SIP+D2U": "udp", "SIP+D2T": "tcp"}  # §4.1
+_SERVICES = {"udp": "_sip._udp", "tcp": "_sip._tcp", "tls": "_sips._tcp"}  # §4.2; in the order in which we like them
+_POINTERS = {"SIP+D2U": "udp", "SIP+D2T": "tcp", "SIPS+D2T": "tls"}  # §4.1
 _MOST_LITERALS = 1_000
 _MOST_SERVERS = 8  # of one service
 
@@ -50,6 +50,8 @@ class Resolver:
             return because(UNREACHABLE, f"{uri}: {error}")
         if target.transport not in _SERVICES:
             return because(UNREACHABLE, f"transport {target.transport} is not available")
+        if target.scheme == "sips" and target.transport != "tls":
+            return because(UNREACHABLE, f"sips: needs TLS, not {target.transport}")
         address = ip_literal(_host_of(target))
         return None if address is None else self._checked(_at(target, [str(address)]))
 
@@ -110,7 +112,8 @@ class Resolver:
 
     async def _by_service(self, target: Target, name: str) -> list[Hop]:
         """What SRV records say (§4.2), those that NAPTR records name if there are any; [] when there are none."""
-        wanted = [target.transport] if target.param("transport") else list(_SERVICES)
+        is_fixed = target.scheme == "sips" or target.param("transport")
+        wanted = [target.transport] if is_fixed else list(_SERVICES)
         services = [(transport, f"{_SERVICES[transport]}.{name}") for transport in wanted]
         directory = self._directory
         # All at once: the usual domain has no NAPTR, and asking one after the other would take twice as long.
@@ -127,7 +130,7 @@ class Resolver:
         servers = [(transport, server) for transport, some in found for server in (some or ())]
         if not servers and any(some is not None for _, some in found):
             raise NotFound("its SRV records say that there is no SIP service")
-        lists = await asyncio.gather(*(self._hops_of(transport, server) for transport, server in servers))
+        lists = await asyncio.gather(*(self._hops_of(target, transport, server) for transport, server in servers))
         hops = [hop for some in lists for hop in some]
         if servers and not hops:
             raise NotFound(f"{servers[0][1].host}, which its SRV records name, has no address")
@@ -140,16 +143,22 @@ class Resolver:
             for (transport, _), servers in zip(services, found, strict=True)
         ]
 
-    async def _hops_of(self, transport: str, server: Server) -> list[Hop]:
+    async def _hops_of(self, target: Target, transport: str, server: Server) -> list[Hop]:
         try:
             addresses = await self._directory.addresses(server.host)
         except NotFound:
             return []
-        return [Hop(transport, address, server.port) for address in addresses]
+        return [_hop(target, transport, address, server.port) for address in addresses]
 
 
 def _at(target: Target, addresses: list[str]) -> list[Hop]:
-    return [Hop(target.transport, address, target.port or 5060) for address in addresses]
+    port = target.port or (5061 if target.transport == "tls" else 5060)
+    return [_hop(target, target.transport, address, port) for address in addresses]
+
+
+def _hop(target: Target, transport: str, address: str, port: int) -> Hop:
+    """The certificate must be for the URI's own host, wherever the DNS says that it is served (RFC 5922 §4)."""
+    return Hop(transport, address, port, target.host if transport == "tls" else "")
 
 
 def _host_of(target: Target) -> str:

@@ -1,15 +1,18 @@
-"""TCP of a SIP endpoint: connections made and accepted, used for as long as they last. Knows bytes, not messages."""
+"""TCP and TLS of a SIP endpoint: connections made and accepted, used while they last. Knows bytes, not messages."""
 
 import asyncio
+import socket
+import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from typing import cast
 
 from app.sip.framer import Framer
 from app.sip.message import MalformedMessage
-from app.sip.transport import Hop, TransportError
+from app.sip.tls import Security, explained
+from app.sip.transport import Hop, TransportError, family_of
 
-_CONNECT_TIMEOUT = 5.0  # seconds
+_CONNECT_TIMEOUT = 5.0  # seconds, handshake included
 _IDLE = 120.0  # seconds without a message after which a connection nobody uses is closed
 _MAX_ACCEPTED = 1_000
 _PONG = b"\r\n"  # RFC 5626 §4.4.1
@@ -19,9 +22,9 @@ Received = Callable[[bytes, Hop, "Connection"], None]
 
 
 class Connection(asyncio.Protocol):
-    """One TCP connection: what is sent before it stands waits, and whoever waits for an answer hears of its end."""
+    """One connection: what is sent before it stands waits, and whoever waits for an answer hears of its end."""
 
-    def __init__(self, owner: "TcpTransport", remote: Hop | None) -> None:
+    def __init__(self, owner: "StreamTransport", remote: Hop | None) -> None:
         self._owner = owner
         self._framer = Framer()
         self._transport: asyncio.Transport | None = None
@@ -30,7 +33,7 @@ class Connection(asyncio.Protocol):
         self._waiting: dict[object, Lost] = {}
         self._idle: asyncio.TimerHandle | None = None
         self.accepted = remote is None
-        self.remote = remote or Hop("tcp", "", 0)
+        self.remote = remote or Hop(owner.name, "", 0)
         self.local = ("", 0)
         self.users = 0  # calls whose dialog lives on this connection
         self.closed = False
@@ -88,7 +91,7 @@ class Connection(asyncio.Protocol):
         self.local = transport.get_extra_info("sockname")[:2]
         if self.accepted:
             host, port = transport.get_extra_info("peername")[:2]
-            self.remote = Hop("tcp", host, port)
+            self.remote = Hop(self._owner.name, host, port)
             self._owner.remember(self)
         for data in self._pending:
             self._transport.write(data)
@@ -129,22 +132,31 @@ class Connection(asyncio.Protocol):
             self.close()
 
 
-class TcpTransport:
-    """The listening socket and every connection, found again by where it leads."""
+class StreamTransport:
+    """The listening socket and every connection, found again by where it leads. With `security` this is TLS."""
 
-    def __init__(self, received: Received, junk: Callable[[], None]) -> None:
+    def __init__(self, received: Received, junk: Callable[[], None], security: Security | None = None) -> None:
+        self.name = "tcp" if security is None else "tls"
         self.received = received
+        self._security = security
+        self.port: int | None = None  # that we listen on
         self.junk = junk
         self._server: asyncio.Server | None = None
         self._connections: dict[Hop, Connection] = {}
         self._connecting: set[asyncio.Task[None]] = set()
         self._host = ""
 
-    async def open(self, host: str, port: int) -> None:
-        """Listen; raises OSError when the port is taken."""
+    async def open(self, host: str, port: int | None) -> None:
+        """Listen, unless `port` is None; raises OSError when it is taken, and for TLS without a certificate."""
         self._host = host
+        if port is None:
+            return
+        context = self._security.server if self._security is not None else None
+        if self._security is not None and context is None:
+            raise OSError(0, "TLS cannot be listened for without a certificate")
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Connection(self, None), host, port)
+        self._server = await loop.create_server(lambda: Connection(self, None), host, port, ssl=context)
+        self.port = self._server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
         if self._server is not None:
@@ -164,7 +176,7 @@ class TcpTransport:
             return found
         made = Connection(self, hop)
         self._connections[hop] = made
-        task = asyncio.get_running_loop().create_task(self._connect(made, hop), name="sip.connect")
+        task = asyncio.get_running_loop().create_task(self._connect(made, hop, self._bound(made)), name="sip.connect")
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)
         return made
@@ -187,17 +199,39 @@ class TcpTransport:
         if self._connections.get(connection.remote) is connection:
             del self._connections[connection.remote]
 
-    async def _connect(self, connection: Connection, hop: Hop) -> None:
-        loop = asyncio.get_running_loop()
-        local = None if self._host in ("0.0.0.0", "::") else (self._host, 0)
+    def _bound(self, connection: Connection) -> socket.socket | OSError:
+        """Bound before it connects: what is written for it may name its port."""
+        sock = socket.socket(family_of(connection.remote.host), socket.SOCK_STREAM)
         try:
-            async with asyncio.timeout(_CONNECT_TIMEOUT):
-                await loop.create_connection(lambda: connection, hop.host, hop.port, local_addr=local)
-        except TimeoutError:
-            connection.fail(f"{hop.host} port {hop.port} did not accept a TCP connection in {_CONNECT_TIMEOUT:g} s")
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.bind(("" if self._host in ("0.0.0.0", "::") else self._host, 0))
         except OSError as error:
-            why = error.strerror or str(error)
-            connection.fail(f"no TCP connection to {hop.host} port {hop.port}: {why}")
+            sock.close()
+            return error
+        connection.local = sock.getsockname()[:2]
+        return sock
+
+    async def _connect(self, connection: Connection, hop: Hop, sock: socket.socket | OSError) -> None:
+        loop = asyncio.get_running_loop()
+        context = self._security.client if self._security is not None else None
+        where = f"{hop.host} port {hop.port}"
+        try:
+            if isinstance(sock, OSError):
+                raise sock
+            async with asyncio.timeout(_CONNECT_TIMEOUT):
+                await loop.sock_connect(sock, (hop.host, hop.port))
+                name = (hop.domain or hop.host) if context is not None else None
+                await loop.create_connection(lambda: connection, sock=sock, ssl=context, server_hostname=name)
+        except TimeoutError:
+            connection.fail(f"{where} did not accept a {self.name.upper()} connection in {_CONNECT_TIMEOUT:g} s")
+        except ssl.SSLError as error:
+            connection.fail(f"{explained(error, hop.domain or hop.host)} ({where})")
+        except OSError as error:
+            connection.fail(f"no {self.name.upper()} connection to {where}: {error.strerror or error}")
         except asyncio.CancelledError:
             connection.fail("the endpoint is closed")
             raise
+        finally:
+            if not connection.stands and isinstance(sock, socket.socket):
+                sock.close()

@@ -18,9 +18,10 @@ _UNSENT = Counter("dial_sip_datagrams_unsent_total", "Datagrams that a full sock
 class Hop(NamedTuple):
     """Where a message goes or came from: transport, IP literal, port."""
 
-    transport: str  # "udp" or "tcp"
+    transport: str  # "udp", "tcp" or "tls"
     host: str
     port: int
+    domain: str = ""  # over TLS, whom the certificate must be for: another domain is another connection
 
 
 class TransportError(Exception):

@@ -1,4 +1,4 @@
-"""A certificate authority of our own and server certificates good and bad, for receivers over TLS."""
+"""A certificate authority of our own and server certificates good and bad, for receivers and SIP peers over TLS."""
 
 import ipaddress
 import ssl
@@ -42,8 +42,21 @@ class Authority:
         context.load_verify_locations(cadata=self._certificate.public_bytes(serialization.Encoding.PEM).decode())
         return context
 
+    @property
+    def file(self) -> Path:
+        """PEM of this authority."""
+        path = self._folder / "authority.pem"
+        path.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
+        return path
+
     def server(self, *names: str, expired: bool = False) -> ssl.SSLContext:
         """A server that presents a certificate for `names` (host names and addresses)."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificate(*names, expired=expired))
+        return context
+
+    def certificate(self, *names: str, expired: bool = False) -> Path:
+        """PEM of a key and a certificate for `names`."""
         key = ec.generate_private_key(ec.SECP256R1())
         end = datetime.now(UTC) + (-_DAY / 24 if expired else _DAY)
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test receiver")])
@@ -59,9 +72,7 @@ class Authority:
             )
             + certificate.public_bytes(serialization.Encoding.PEM)
         )
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(path)
-        return context
+        return path
 
     def _builder(
         self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, start: datetime, end: datetime

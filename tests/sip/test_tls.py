@@ -198,9 +198,15 @@ async def test_an_authority_that_nobody_trusts_gets_no_invite(new_bench: NewBenc
     assert tls.inbox.empty()
 
 
-async def test_a_peer_without_tls_is_unreachable(bench: Bench, peers: list[TcpPeer | NameServer]) -> None:
-    plain = await serve(peers, None)
-    assert str(plain.port) in await failed(await bench.call(uri(plain)))
+async def test_a_peer_without_tls_is_unreachable(bench: Bench) -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.close()
+
+    plain = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    port = plain.sockets[0].getsockname()[1]
+    assert f"port {port}" in await failed(await bench.call(f"sip:bob@127.0.0.1:{port};transport=tls"))
+    plain.close()
 
 
 async def test_checks_can_be_switched_off(new_bench: NewBench, tls: TcpPeer) -> None:

@@ -183,7 +183,7 @@ MEMBERS = [
         ("method-invalid", "/sip/0/statusCallbackMethod"),
     ),
     _sip("forbidden header", {"uri": "sip:a@example.com?v=x"}, ("header-forbidden", "/sip/0/uri")),
-    _sip("sips", {"uri": "sips:a@example.com"}, ("not-supported-yet", "/sip/0/uri")),
+    _sip("sips over udp", {"uri": "sips:a@example.com;transport=UDP"}, ("uri-invalid", "/sip/0/uri")),
     _sip("loopback", {"uri": "sip:a@127.0.0.1"}, ("address-denied", "/sip/0/uri")),
 ]
 

@@ -174,7 +174,6 @@ ATTRIBUTES = [
             "a" * 255,
         )
     ),
-    bad_row("callerId sips", _dial('callerId="sips:bob@example.com"'), "not-supported-yet"),
     *(
         bad_row(f"callerId with {char:#x}", _dial(f'callerId="a&#{char};b"'), "character-invalid")
         for char in (0x0A, 0x0D, 0x7F, 0x85, 0x2028, 0x2029)
