@@ -45,13 +45,18 @@ class Rescue:
         parent_record = Record(parent, self.journal, self.clock)
         for leg in leg_records:
             leg.end(outcome_of(leg.is_answered))
+        await _written(leg_records)  # two writers overlap: queued with them, the parent could end before its legs
         parent_record.end(outcome_of(any(leg.is_answered for leg in leg_records)), _dial_facts(leg_records))
-        writing = [record.written for record in (*leg_records, parent_record)]
-        for error in await asyncio.gather(*writing, return_exceptions=True):
-            if isinstance(error, Fenced):
-                _log.info("rescue.fenced", call=parent.sid, detail=str(error))  # another rescuer was faster
-            elif error is not None:
-                _log.error("rescue.unwritten", call=parent.sid, error=str(error))
+        await _written([parent_record])
+
+
+async def _written(records: Sequence[Record]) -> None:
+    writing = (record.written for record in records)
+    for record, error in zip(records, await asyncio.gather(*writing, return_exceptions=True), strict=True):
+        if isinstance(error, Fenced):
+            _log.info("rescue.fenced", call=record.call.sid, detail=str(error))  # another rescuer was faster
+        elif error is not None:
+            _log.error("rescue.unwritten", call=record.call.sid, error=str(error))
 
 
 def _dial_facts(legs: Sequence[Record]) -> Facts:
