@@ -8,6 +8,7 @@ from pathlib import Path
 from app.store import migrate
 from app.store.embedded import EmbeddedPostgres
 from tests.proof.proof import prove
+from tests.proof.world import SEEN
 
 
 def main(examples: int = 1_000, steps: int = 50) -> None:
@@ -20,6 +21,8 @@ def main(examples: int = 1_000, steps: int = 50) -> None:
             prove(url, examples=examples, steps=steps, derandomize=False)
         finally:
             server.stop()
+    for what, count in sorted(SEEN.items()):
+        print(f"{count:8,}  {what}")
     print(f"{examples} examples of up to {steps} steps held in {time.monotonic() - started:.0f} s")
 
 

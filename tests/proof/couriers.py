@@ -8,7 +8,7 @@ from app.store.outbox import Delivery, Result
 from app.webhooks.backoff import Backoff
 from tests.proof.process import Courier
 from tests.proof.stored import Row, Stored, look
-from tests.proof.world import World
+from tests.proof.world import SEEN, World
 
 _WAITS = (5.0, 30.0)
 _STATES = {204: "delivered", 410: "dead"}
@@ -27,6 +27,7 @@ class Couriers:
             self._may_be_sent(before, delivery)
             code = answers[nr % len(answers)]
             courier.hand.append((delivery, code))
+            SEEN[f"attempts answered {code}"] += 1
             self._receives(delivery, code)
 
     async def write(self, which: int, count: int, fault: Any) -> None:
@@ -48,6 +49,7 @@ class Couriers:
         if not fault:
             stored = self._world.stored
             held = {d.id for d, _ in hand if stored.owed.get(d.id, {}).get("lease_token") == d.lease_token}
+            SEEN["results fenced"] += len(hand) - len(held)
             assert ours == held, f"finished {ours}, but held {held}"
 
     async def kill(self, which: int, asking: Any) -> None:
@@ -58,6 +60,8 @@ class Couriers:
             courier.begin(courier.outbox.claim(room=4, per_destination=100, busy={}))
             await world.traffic.settle()
         await courier.crash()
+        SEEN["dispatchers killed"] += 1
+        SEEN["attempts whose result died with them"] += len(courier.hand)
         world.couriers[which % 2] = Courier(courier.name, world.database, world.traffic)
 
     async def wait(self, what: str, which: int) -> None:
@@ -80,6 +84,7 @@ class Couriers:
         if known:
             view = await world.deliveries.replay(world.account, known[which % len(known)])
             world.replayed.add(view.call_sid)
+            SEEN["replays"] += 1
 
     async def to_the_end(self) -> None:
         """One dispatcher that lives and a receiver that answers: everything that is owed is taken."""

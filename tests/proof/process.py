@@ -205,6 +205,9 @@ class Worker(Process):
         self._pulse.beat()
         await self.traffic.settle()
 
+    async def beat(self) -> None:
+        self._pulse.beat()
+
     async def claim(self) -> bool:
         """What `claim_dials` does once; whether the database answered."""
         return await _answered(self.pool._claim_once())

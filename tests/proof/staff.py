@@ -7,7 +7,7 @@ from app.calls.outcome import Reason, hung_up, of_response
 from tests.proof.model import Family
 from tests.proof.process import Peer, Worker
 from tests.proof.stored import look
-from tests.proof.world import World
+from tests.proof.world import SEEN, World
 
 Mishap = tuple[str, Any, int]  # what, how, and after how many transactions
 
@@ -35,6 +35,8 @@ class Staff:
         self, worker: Worker, work: Coroutine[Any, Any, Any], model: Callable[[], None], mishap: Mishap
     ) -> None:
         kind, how, passing = mishap
+        if kind != "nothing":
+            SEEN[f"steps with a {kind} in the middle"] += 1
         before = self.world.remember()
         if kind == "crash":
             worker.wire.hold(how, passing)
@@ -62,10 +64,12 @@ class Staff:
         for family in self.due():
             if family.waited_too_long:
                 family.is_not_taken()
+                SEEN["dials nobody took"] += 1
         for family in self.world.families:
             if not family.over and family.holder in self.world.dead:
                 self.world.take_as_stored(family)
                 family.is_judged()
+                SEEN["dials rescued" if family.over else "dials handed back"] += 1
 
     def obeyed(self, worker: Worker) -> None:
         for family in self.world.run_by(worker):
@@ -84,6 +88,7 @@ class Staff:
         for family in self.world.families:
             if not family.over and family.holder == worker.id and family.runner is None:
                 family.holder = 0
+                SEEN["claims never heard of, given back"] += 1
 
     def due(self) -> list[Family]:
         return [family for family in self.world.families if family.holder == -1 and not family.over]
@@ -131,6 +136,7 @@ class Staff:
         await worker.heartbeat()
         assert (worker.id != old) == is_taken
         if is_taken:
+            SEEN["workers that woke up after they were taken for dead"] += 1
             world.dead.add(old)
             for family in mine:
                 family.runner = None
@@ -139,6 +145,7 @@ class Staff:
 
     async def freezes(self, worker: Worker, side: Any, *, claiming: bool) -> None:
         worker.wire.hold(side)
+        SEEN["workers cut from the database"] += 1
         if not claiming:
             return
         self._claiming[worker.name] = side
@@ -166,6 +173,7 @@ class Staff:
         world = self.world
         await worker.crash()
         world.workers.remove(worker)
+        SEEN["workers killed or drained"] += 1
         self._claiming.pop(worker.name, None)
         await world.traffic.settle()
         world.stored = await look(world.database)

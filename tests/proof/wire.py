@@ -1,6 +1,7 @@
 """A process's way to the real database that can be stopped, cut or killed before and after every single commit."""
 
 import asyncio
+import random
 from typing import Any, Literal, TypeVar
 
 from app.calls.errors import Unavailable
@@ -43,12 +44,13 @@ class Wire(Database):
     """One process's connections: everything in `app.store` goes through `run`."""
 
     def __init__(self, database: Database, traffic: Traffic) -> None:
-        self.engine, self.conninfo = database.engine, database.conninfo
+        self.__dict__ |= database.__dict__
         self._traffic = traffic
         self._held: Side | None = None
         self._fault: Fault | None = None
         self._passing = 0  # transactions that go through before the hold or the fault
         self._open = asyncio.Event()
+        self.dawdles: random.Random | None = None  # waits a little before and after each commit
 
     @property
     def is_held(self) -> bool:
@@ -70,27 +72,31 @@ class Wire(Database):
     def heal(self) -> None:
         self._fault = None
 
-    async def run(self, work: Work[T], *, seconds: float = 10.0) -> T:
+    async def run(self, work: Work[T], **options: Any) -> T:
         self._traffic.begins()
         try:
-            return await self._run(work, seconds)
+            return await self._run(work, options)
         finally:
             self._traffic.ends()
 
-    async def _run(self, work: Work[T], seconds: float) -> T:
+    async def _run(self, work: Work[T], options: Any) -> T:
+        if self.dawdles:
+            await asyncio.sleep(self.dawdles.random() * 0.004)
         fault, self._fault = (self._fault, None) if not self._passing else (None, self._fault)
         if self._passing:
             self._passing -= 1
-            return await super().run(work, seconds=seconds)
+            return await super().run(work, **options)
         if self._held == "before":
             await self._wait()
         if fault == "refused":
             raise Unavailable("refused by the test")
-        result = await super().run(work, seconds=seconds)
+        result = await super().run(work, **options)
         if fault == "twice":
-            result = await super().run(work, seconds=seconds)
+            result = await super().run(work, **options)
         if fault == "unanswered":
             raise Unavailable("committed, but the answer was lost")
+        if self.dawdles:
+            await asyncio.sleep(self.dawdles.random() * 0.004)
         if self._held == "after":
             await self._wait()
         return result

@@ -1,7 +1,7 @@
 """Everything that runs in one example, beside the model of it; how the two are compared. No rule is chosen here."""
 
 import copy
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,8 @@ DENIED = "sip:denied@192.0.2.1"
 _SAID = {Event.INITIATED: Status.INITIATED, Event.RINGING: Status.RINGING, Event.ANSWERED: Status.IN_PROGRESS}
 
 Events = frozenset[Event] | None
+
+SEEN: Counter[str] = Counter()  # how often what happened, over all examples
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,9 @@ class World:
         for process in (*self.workers, *self.couriers):
             await process.crash()
         await self._placing.stop()
+        SEEN["examples"] += 1
+        SEEN["INVITEs"] += len(self.wires.invited)
+        SEEN["answers"] += sum(peer.is_answered for peer in self.wires.legs)
 
     async def hire(self) -> Worker:
         """A new worker process."""
@@ -102,6 +107,7 @@ class World:
             for d in dials
         ]
         models[0].stored = True
+        SEEN["dial requests placed"] += 1
         self.families.append(Family(CallModel(parent, placed.parent.sid), models))
         await self.traffic.settle()
 
@@ -183,6 +189,7 @@ class World:
     # Comparing
 
     async def compare(self) -> None:
+        SEEN["states compared"] += 1
         self.stored = await look(self.database)
         check(self.stored)
         check_moves(self._compared, self.stored)

@@ -25,11 +25,11 @@ class GoesAway(Database):
 
     passing = -1
 
-    async def run(self, work: Work[Any], *, seconds: float = 10.0) -> Any:
+    async def run(self, work: Work[Any], **options: Any) -> Any:
         self.passing -= 1
         if self.passing == -1:
             raise Unavailable("away")
-        return await super().run(work, seconds=seconds)
+        return await super().run(work, **options)
 
 
 class Stranger(ScriptedPhone):
