@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from app.calls.errors import DialError
 from app.runtime.settings import Settings
@@ -146,7 +146,8 @@ def _settings(*required: str) -> Settings:
     except ValidationError as error:
         for problem in error.errors():
             name = "DIAL_" + "_".join(str(part) for part in problem["loc"]).upper()
-            typer.echo(f"{name}: {problem['msg']} (it is {problem['input']!r})", err=True)
+            secret = Settings.model_fields[str(problem["loc"][0])].annotation is SecretStr
+            typer.echo(f"{name}: {problem['msg']}" + ("" if secret else f" (it is {problem['input']!r})"), err=True)
         raise typer.Exit(2) from None
     for variable in required:
         if not getattr(chosen, variable.removeprefix("DIAL_").lower()).get_secret_value():

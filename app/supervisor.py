@@ -92,7 +92,11 @@ class House:
 def run_all(settings: Settings) -> int:
     """Run every role until SIGTERM; from the main thread, to which the embedded server's life is bound."""
     log.configure(settings.log_level, settings.log_format, "all")
-    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        _log.error("all.start_failed", error=f"DIAL_DATA_DIR: {error}")
+        return 1
     embedded = None if settings.database_url.get_secret_value() else EmbeddedPostgres(settings.data_dir)
     try:
         url = embedded.start() if embedded else settings.database_url.get_secret_value()

@@ -185,15 +185,14 @@ async def migrate_and_create_account(settings: Settings) -> str:
     """Bring the schema up to date and make sure of the first account; a sentence for the operator."""
     from app.store.accounts import Accounts
 
+    given = settings.auth_token.get_secret_value() or None  # a token that was given is in nobody's log
     url = settings.database_url.get_secret_value()
     await asyncio.to_thread(migrate.upgrade, url)
     async with _database(settings, "migrate") as (database, sealer):
         first = await Accounts(database, sealer).ensure_first(
-            settings.account_sid or None,
-            settings.auth_token.get_secret_value() or None,
-            settings.webhook_secret.get_secret_value() or None,
+            settings.account_sid or None, given, settings.webhook_secret.get_secret_value() or None
         )
-    made = f"; made its token {first.token} (it is not shown again)" if first.created else ""
+    made = f"; made its token {first.token} (it is not shown again)" if first.created and not given else ""
     return f"schema {migrate.head()}, first account {first.sid}{made}"
 
 

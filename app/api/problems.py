@@ -6,7 +6,7 @@ from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -58,6 +58,8 @@ class Problems:
 
         try:
             await self._app(scope, receive, watch)
+        except ClientDisconnect:  # it left before its request was whole: there is nobody to answer
+            _log.info("http.client_left", method=scope["method"], path=printable(scope["path"]))
         except Exception as error:  # the edge of a request: it is logged and answered, the next one is served
             response = answer_to(error, Request(scope))
             if started:

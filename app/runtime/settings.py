@@ -1,6 +1,7 @@
 """Every setting of every role: an environment variable, its default and what it is for. Reads nothing else."""
 
 import ipaddress
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
@@ -102,7 +103,17 @@ class Settings(BaseSettings):
     def _seconds(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        return tuple(float(part) for part in value.split(",") if part.strip())
+        waits = tuple(float(part) for part in value.split(",") if part.strip())
+        if not all(0 <= wait < 86_400 for wait in waits):
+            raise ValueError("waits are seconds, from 0 to a day, with commas between them")
+        return waits
+
+    @field_validator("database_url")
+    @classmethod
+    def _address(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value() and not re.match(r"postgres(ql)?(\+\w+)?://", value.get_secret_value()):
+            raise ValueError("a database URL begins with postgresql://")
+        return value
 
     @cached_property
     def rtp_range(self) -> range:

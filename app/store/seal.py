@@ -7,10 +7,12 @@ from cryptography.fernet import Fernet, InvalidToken
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from app.calls.errors import DialError
+
 _PURPOSE = b"dial-to-sip: secrets at rest, version 1"
 
 
-class WrongKey(Exception):
+class WrongKey(DialError):
     """The sealed text was sealed with another DIAL_SECRET_KEY, or it was altered."""
 
 
