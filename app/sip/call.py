@@ -57,6 +57,7 @@ class SipCall(VoIPCall):
         self._over = False
         self._acknowledged = False  # the 2xx: from then on a BYE may be sent
         self._answered = False  # and there is audio
+        self._let_go: Callable[[], None] | None = None  # of the connection that the dialog lives on
         self._seen: tuple[int, str] | None = None  # the provisional told last
         self._early: dict[str, SipMessage] = {}  # answers in provisionals, by remote tag
         self._reliable = ReliableProvisionals()
@@ -276,6 +277,8 @@ class SipCall(VoIPCall):
         self.answered(source)  # pyVoIP: payload types, RTP client, its start, state
         source.release()
         self._answered = True
+        if self.usage is not None:
+            self._let_go = self.engine.endpoint.hold(self.usage.hop)
         codec = self.RTPClients[0].preference
         _log.debug("sip.answered", call_id=self.call_id, status=str(response.status), codec=f"{codec}/{codec.rate}")
         if response.first("session-expires"):
@@ -315,6 +318,9 @@ class SipCall(VoIPCall):
         comes thousands of calls later.
         """
         self.phone.calls.pop(self.call_id, None)
+        let_go, self._let_go = self._let_go, None
+        if let_go is not None:
+            let_go()
         self._draft.release()
         self.account.on_bye = None
         self._search.part()

@@ -69,14 +69,14 @@ class Endpoint:
         self._tag_key = secrets.token_bytes(16)
         self.local = ("", 0)
 
-    async def open(self, host: str, port: int, *, tls_port: int | None = None, attempts: int = 20) -> None:
+    async def open(self, host: str, port: int, *, attempts: int = 20, listens_for_tls: bool = True) -> None:
         """Bind UDP and TCP to the same port; raises OSError when it is taken. Port 0: any that is free for both.
 
-        Without `tls_port` TLS connections are made and none is accepted.
+        TLS connections are accepted at the port that `security` names, if it does and if they shall be.
         """
         await self._open(host, port, attempts)
         try:
-            await self._tls.open(host, tls_port)
+            await self._tls.open(host, self.security.port if listens_for_tls else None)
         except OSError:
             await self.close()
             raise
@@ -167,6 +167,19 @@ class Endpoint:
         if self.on_message is not None:
             self._trace("out", hop, data, connection)
         return connection
+
+    def hold(self, hop: Hop) -> Callable[[], None]:
+        """Keep the connection that leads there, if it is one, until what is returned is called: a call lives on it."""
+        streams = {"tcp": self.tcp, "tls": self._tls}.get(hop.transport)
+        connection = streams.standing(hop) if streams is not None else None
+        if connection is None:
+            return _nothing
+        connection.users += 1
+
+        def let_go() -> None:
+            connection.users -= 1
+
+        return let_go
 
     def reply(self, hop: Hop, data: bytes, connection: Connection | None) -> None:
         """The connection it came over; else, and over UDP, the source, at the port of the Via (§18.2.2, RFC 3581).
@@ -304,3 +317,7 @@ class Endpoint:
         if self.on_message is not None:
             far = (remote.host, remote.port)
             self.on_message(WireMessage(direction, remote.transport, local, far, data, self._clock.now()))
+
+
+def _nothing() -> None:
+    """Lets go of what was not held."""

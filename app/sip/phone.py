@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from contextlib import suppress
+from ipaddress import ip_address
 
 from app.calls.address import AddressPolicy, ip_literal
 from app.calls.ports import Clock, DialogFacts, LegOrder
@@ -22,6 +23,7 @@ from app.sip.strangers import Strangers
 from app.sip.tls import Security
 from app.sip.trace import OnLeg, OnMessage
 from app.sip.transaction import Timing
+from app.sip.transport import TransportError, local_address_towards
 
 _LOOK = 0.02  # seconds
 
@@ -144,4 +146,7 @@ async def _media_host(advertised: str, bound: str) -> str:
         found = await asyncio.get_running_loop().getaddrinfo(advertised, None, type=socket.SOCK_DGRAM)
         return str(found[0][4][0])
     _log.warning("sip.advertised_host_unresolved", host=advertised)
+    if ip_address(bound).is_unspecified:
+        with suppress(TransportError):
+            return local_address_towards("2001:db8::1" if ":" in bound else "192.0.2.1")  # routed, never sent to
     return bound

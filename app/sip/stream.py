@@ -15,7 +15,8 @@ from app.sip.transport import Hop, TransportError, family_of
 _CONNECT_TIMEOUT = 5.0  # seconds, handshake included
 _IDLE = 120.0  # seconds without a message after which a connection nobody uses is closed
 _MAX_ACCEPTED = 1_000
-_PONG = b"\r\n"  # RFC 5626 §4.4.1
+_PING = b"\r\n\r\n"  # RFC 5626 §4.4.1: what lies between us and a talking peer forgets a silent connection
+_PONG = b"\r\n"
 
 Lost = Callable[[str], None]
 Received = Callable[[bytes, Hop, "Connection"], None]
@@ -127,7 +128,7 @@ class Connection(asyncio.Protocol):
 
     def _when_idle(self) -> None:
         if self.users or self._waiting:
-            self._touch()
+            self.write(_PING)
         else:
             self.close()
 
@@ -180,6 +181,10 @@ class StreamTransport:
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)
         return made
+
+    def standing(self, hop: Hop) -> Connection | None:
+        """The connection that leads there, if there is one."""
+        return self._connections.get(hop)
 
     async def can_connect(self, hop: Hop, seconds: float) -> bool:
         """Whether a connection there stands within `seconds`."""

@@ -154,6 +154,8 @@ class TcpPeer:
         self.inbox: asyncio.Queue[SipMessage] = asyncio.Queue()
         self.connections = 0
         self.pongs = 0
+        self.pinged = asyncio.Event()
+        self.ended = asyncio.Event()  # a connection, by the phone
         self.writer: asyncio.StreamWriter | None = None
         self._server: asyncio.Server | None = None
 
@@ -173,11 +175,15 @@ class TcpPeer:
         self.connections += 1
         framer = Framer()
         while data := await reader.read(65536):
+            if data == b"\r\n\r\n":
+                self.pinged.set()
+                continue
             while data.startswith(b"\r\n"):
                 self.pongs += 1
                 data = data[2:]
             for message in framer.feed(data):
                 self.inbox.put_nowait(SipMessage.decode(message))
+        self.ended.set()
 
     async def expect(self, what: str) -> SipMessage:
         message = await asyncio.wait_for(self.inbox.get(), PATIENCE)

@@ -1,5 +1,6 @@
 """TCP: calls on one connection, long INVITEs, keep-alives, and connections that fail."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -8,7 +9,7 @@ from app.calls.outcome import Reason
 from app.calls.ports import Progress
 from app.calls.status import Status
 from tests.sip.conftest import Bench, answered, outcome_of, told
-from tests.sip.peer import Peer, TcpPeer, sdp
+from tests.sip.peer import PATIENCE, Peer, TcpPeer, sdp
 
 LONG = "&".join(f"X-Long-{number}={'a' * 50}" for number in range(15))
 
@@ -108,6 +109,30 @@ async def test_a_ping_gets_its_pong(bench: Bench, tcp: TcpPeer) -> None:
     tcp.answer(invite, 486)
     await tcp.expect("ACK")
     assert tcp.pongs == 1
+
+
+async def test_the_connection_of_a_silent_call_is_kept_alive(
+    bench: Bench, tcp: TcpPeer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.sip.stream._IDLE", 0.05)
+    leg = await bench.call(uri(tcp))
+    tcp.answer(await tcp.expect("INVITE"), 200, body=sdp())
+    await tcp.expect("ACK")
+    await answered(leg)
+    await asyncio.wait_for(tcp.pinged.wait(), PATIENCE)
+    leg.hang_up()
+    await tcp.expect("BYE")
+    assert tcp.connections == 1
+
+
+async def test_a_connection_that_nobody_needs_is_closed(
+    bench: Bench, tcp: TcpPeer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.sip.stream._IDLE", 0.05)
+    leg = await bench.call(uri(tcp))
+    tcp.answer(await tcp.expect("INVITE"), 486)
+    assert (await outcome_of(leg)).reason is Reason.BUSY
+    await asyncio.wait_for(tcp.ended.wait(), PATIENCE)
 
 
 async def test_a_stream_of_junk_is_cut_and_the_next_call_works(bench: Bench, tcp: TcpPeer) -> None:

@@ -1,0 +1,78 @@
+"""Session timers on the wire (RFC 4028): our refresh, the peer's, and a session that nobody refreshed."""
+
+import pytest
+
+from app.calls.outcome import Reason
+from app.calls.status import Status
+from app.sip.message import SipMessage
+from tests.sip.conftest import Bench, answered, outcome_of
+from tests.sip.peer import Peer, sdp
+
+
+@pytest.fixture(autouse=True)
+def seconds_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Intervals may be as short as a second here; the RFC says 90."""
+    monkeypatch.setattr("app.sip.session_timer.SMALLEST", 1)
+
+
+async def talk(bench: Bench, peer: Peer, timer: str, allow: str = "INVITE, UPDATE") -> SipMessage:
+    leg = await bench.call(peer.uri)
+    invite = await peer.expect("INVITE")
+    headers = (("Session-Expires", timer), ("Require", "timer"), ("Allow", allow), ("Contact", peer.contact))
+    peer.accept(invite, headers=headers)
+    await peer.expect("ACK")
+    await answered(leg)
+    return invite
+
+
+async def test_we_refresh_by_update_at_the_half_when_it_is_our_turn(bench: Bench, peer: Peer) -> None:
+    await talk(bench, peer, "1;refresher=uac")
+    for _ in range(2):
+        update = await peer.expect("UPDATE")
+        assert update.first("Session-Expires") == "1;refresher=uac"
+        assert not update.content
+        peer.answer(update, 200, headers=(("Session-Expires", "1;refresher=uac"),))
+
+
+async def test_we_refresh_by_re_invite_when_the_peer_has_no_update(bench: Bench, peer: Peer) -> None:
+    invite = await talk(bench, peer, "1;refresher=uac", allow="INVITE, BYE")
+    again = await peer.expect("INVITE")
+    assert again.to_tag == peer.tag
+    assert again.content == invite.content  # the same session, the same version
+    peer.ask(invite, "UPDATE", body=sdp())
+    await peer.expect("491 UPDATE")
+    peer.accept(again)
+    ack = await peer.expect("ACK")
+    assert ack.cseq[0] == again.cseq[0]
+    peer.accept(again)
+    repeated = await peer.expect("ACK")
+    assert peer.raw[id(repeated)] == peer.raw[id(ack)]
+
+
+@pytest.mark.parametrize("code", [481, 408])
+async def test_a_refresh_that_finds_no_dialog_ends_the_call(bench: Bench, peer: Peer, code: int) -> None:
+    await talk(bench, peer, "1;refresher=uac")
+    peer.answer(await peer.expect("UPDATE"), code)
+    await peer.expect("BYE")
+    outcome = await outcome_of(bench.legs[0])
+    assert (outcome.status, outcome.reason) == (Status.COMPLETED, Reason.CALLEE_HANGUP)
+
+
+async def test_a_refused_refresh_is_tried_again(bench: Bench, peer: Peer) -> None:
+    await talk(bench, peer, "1;refresher=uac")
+    peer.answer(await peer.expect("UPDATE"), 491)
+    peer.answer(await peer.expect("UPDATE"), 200)
+
+
+async def test_a_session_that_the_peer_lets_expire_is_ended(bench: Bench, peer: Peer) -> None:
+    await talk(bench, peer, "1;refresher=uas")
+    await peer.expect("BYE")
+    assert (await outcome_of(bench.legs[0])).detail
+
+
+async def test_a_refresh_of_the_peer_is_answered_with_the_timer_it_asks_for(bench: Bench, peer: Peer) -> None:
+    invite = await talk(bench, peer, "1;refresher=uas")
+    peer.ask(invite, "UPDATE", headers=(("Session-Expires", "1800;refresher=uac"), ("Supported", "timer")))
+    answer = await peer.expect("200 UPDATE")
+    assert answer.first("Session-Expires") == "1800;refresher=uac"
+    assert "timer" in answer.all("require")
