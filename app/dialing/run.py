@@ -30,7 +30,7 @@ from app.rcml.plan import Dial
 from app.runtime import log
 from app.store.queue import ClaimedDial
 
-AddLegs = Callable[[CallSid, Sequence[NewCall]], Awaitable[list[Call]]]
+AddLegs = Callable[[Call, Sequence[NewCall]], Awaitable[list[Call]]]
 
 _RETRY_SECONDS = 1.0  # while the database is away
 
@@ -139,7 +139,7 @@ class RunningDial:
         legs = new_legs(self._parent.call, dial, first_index=first_index)
         while True:
             try:
-                return await self._parts.add_legs(self.sid, legs)
+                return await self._parts.add_legs(self._parent.call, legs)
             except Unavailable as error:  # tried for ever, as every change of a call is: its parent must end
                 _log.warning("dial.waits_for_database", call=self.sid, error=str(error))
                 await self._parts.clock.sleep(_RETRY_SECONDS)

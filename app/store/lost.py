@@ -37,13 +37,22 @@ SELECT id FROM late
 UNION
 SELECT h.id FROM holder h WHERE h.id IS NOT NULL AND NOT EXISTS (SELECT FROM worker w WHERE w.id = h.id)
 """)
+ROOTS = statement("""
+SELECT DISTINCT COALESCE(parent_sid, sid) AS root FROM calls WHERE worker_id = ANY(CAST(:dead AS bigint[]))
+ORDER BY root LIMIT :limit
+""")
+# Who was taken for dead may be writing still. Its parents are locked first, so that it adds no more legs, then all of
+# their legs, so that none becomes a dialled one: what is read after that stays true until the epoch has been raised.
+HOLD_PARENTS = statement("SELECT FROM calls WHERE sid = ANY(CAST(:roots AS text[])) ORDER BY sid FOR UPDATE")
+HOLD_LEGS = statement("SELECT FROM calls WHERE parent_sid = ANY(CAST(:roots AS text[])) ORDER BY sid FOR UPDATE")
 FAMILIES = statement("""
 SELECT root, min(held.worker_id) AS worker_id,
        bool_or(EXISTS (SELECT FROM calls f WHERE (f.sid = root OR f.parent_sid = root) AND f.dialed_at IS NOT NULL))
        OR bool_or(EXISTS (SELECT FROM calls f WHERE f.sid = root AND f.end_time IS NOT NULL)) AS dialed
-FROM (SELECT COALESCE(parent_sid, sid) AS root, worker_id FROM calls WHERE worker_id = ANY(CAST(:dead AS bigint[])))
-     AS held
-GROUP BY root ORDER BY root LIMIT :limit
+FROM (SELECT COALESCE(parent_sid, sid) AS root, worker_id FROM calls
+      WHERE worker_id = ANY(CAST(:dead AS bigint[]))
+        AND (sid = ANY(CAST(:roots AS text[])) OR parent_sid = ANY(CAST(:roots AS text[])))) AS held
+GROUP BY root ORDER BY root
 """)
 # The epoch is raised here too: what the dead one may still write must not turn a queued call into a dialled one.
 HAND_BACK = statement("""
@@ -123,7 +132,10 @@ async def take_lost(
     dead = list((await connection.execute(DEAD, {"watched": watched, "grace": vigil.grace})).scalars())
     if not dead:
         return []
-    families = (await connection.execute(FAMILIES, {"dead": dead, "limit": limit})).all()
+    roots = list((await connection.execute(ROOTS, {"dead": dead, "limit": limit})).scalars())
+    await connection.execute(HOLD_PARENTS, {"roots": roots})
+    await connection.execute(HOLD_LEGS, {"roots": roots})
+    families = (await connection.execute(FAMILIES, {"dead": dead, "roots": roots})).all()
     if back := [family.root for family in families if not family.dialed]:
         await connection.execute(HAND_BACK, {"roots": back})
     over = {family.root: family.worker_id for family in families if family.dialed}

@@ -81,7 +81,7 @@ DISOWN = statement("""
 UPDATE calls SET worker_id = :nobody WHERE worker_id = :worker AND claim_token = ANY(CAST(:tokens AS bigint[]))
 """)
 HOLD_PARENT = statement("""
-SELECT sid FROM calls WHERE sid = :parent AND worker_id = :worker AND end_time IS NULL FOR UPDATE
+SELECT sid FROM calls WHERE sid = :parent AND epoch = :epoch AND worker_id = :worker AND end_time IS NULL FOR UPDATE
 """)
 ADD_LEGS = statement("""
 INSERT INTO calls (sid, account_sid, parent_sid, leg_index, direction, from_uri, to_uri, worker_id, epoch,
@@ -170,14 +170,16 @@ class DialQueue:
         dials = await self._surely(worker_id, choose)
         return dials[0] if dials else None
 
-    async def add_legs(self, worker_id: int, parent: CallSid, legs: Sequence[NewCall]) -> list[Call]:
-        """A later Dial's legs, held by `worker_id`. Raises Fenced when the parent is not this worker's."""
+    async def add_legs(self, worker_id: int, parent: Call, legs: Sequence[NewCall]) -> list[Call]:
+        """A later Dial's legs, held by `worker_id`, once however often it is asked. Raises Fenced when the parent is
+        not this worker's any more, or is its own anew: it may have lost it and been given it again.
+        """
         rows = to_json([row_of(leg, self._sealer) for leg in legs])
 
         async def work(connection: AsyncConnection) -> list[Call]:
-            held = await connection.execute(HOLD_PARENT, {"parent": parent, "worker": worker_id})
-            if held.one_or_none() is None:
-                raise Fenced(f"call {parent} is not ours any more")
+            owner = {"parent": parent.sid, "epoch": parent.epoch, "worker": worker_id}
+            if (await connection.execute(HOLD_PARENT, owner)).one_or_none() is None:
+                raise Fenced(f"call {parent.sid} is not ours any more")
             await connection.execute(ADD_LEGS, {"legs": rows, "worker": worker_id})
             stored = await connection.execute(THESE, {"sids": [leg.sid for leg in legs]})
             return [call_of(row, self._sealer) for row in stored.mappings()]

@@ -172,7 +172,7 @@ class Worker(Process):
         self.lease = Lease(self.queue, Holder("worker", 1_000, "127.0.0.1", 5060), self._pulse)
         rescue = Rescue(self.changes, clock)
 
-        async def add_legs(parent: CallSid, legs: Any) -> list[Call]:
+        async def add_legs(parent: Call, legs: Any) -> list[Call]:
             return await self.queue.add_legs(self.lease.worker_id, parent, legs)
 
         parts = PoolParts(

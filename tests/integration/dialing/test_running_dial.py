@@ -110,7 +110,7 @@ async def stage(database: Database, sealer: Sealer) -> AsyncIterator[Stage]:
     account = await Accounts(database, sealer).ensure_first(None, None, None)
     worker_id = await queue.register(role="worker", capacity=10, sip_host="127.0.0.1", sip_port=5060)
 
-    async def add_legs(parent: CallSid, legs: Any) -> list[Call]:
+    async def add_legs(parent: Call, legs: Any) -> list[Call]:
         return await queue.add_legs(worker_id, parent, legs)
 
     yield Stage(
@@ -369,10 +369,9 @@ async def test_a_rescuer_ends_legs_and_parent_and_says_how_the_dial_went(stage: 
 async def test_a_later_dial_waits_for_a_database_that_is_away(stage: Stage) -> None:
     add_legs, refusals = stage.running.add_legs, ["once", "twice"]
 
-    async def away(parent: CallSid, legs: Any) -> list[Call]:
+    async def away(parent: Call, legs: Any) -> list[Call]:
         if refusals:
-            refusals.pop()
-            raise Unavailable("away")
+            raise Unavailable(refusals.pop())
         return await add_legs(parent, legs)
 
     stage.running = replace(stage.running, add_legs=away)

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -115,12 +116,14 @@ async def test_legs_of_a_later_dial_belong_to_the_worker_of_their_parent(databas
     first, _ = await place(database, sealer)
     queue = DialQueue(database, sealer)
     worker, other = await register(queue), await register(queue)
-    await claim(queue, worker)
+    [dial] = await claim(queue, worker)
     later = [leg(first, 1), leg(first, 2)]
-    added = await queue.add_legs(worker, first.sid, later)
+    added = await queue.add_legs(worker, dial.parent, later)
     assert [(call.sid, call.epoch, call.worker_id) for call in added] == [(one.sid, 1, worker) for one in later]
     with pytest.raises(Fenced):
-        await queue.add_legs(other, first.sid, [leg(first, 3)])
+        await queue.add_legs(other, dial.parent, [leg(first, 3)])
+    with pytest.raises(Fenced):  # as it would be had this worker lost it and got it again
+        await queue.add_legs(worker, replace(dial.parent, epoch=0), [leg(first, 3)])
     async with changes(database, sealer) as writer:
         await writer.write(change(later[0].sid, 1, Status.INITIATED, epoch=1))
     assert len((await CallReads(database, sealer).legs([first.sid]))[first.sid]) == 3
