@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -88,7 +89,7 @@ class Server:
     def close(self) -> None:
         home = self._embedded.home
         self._embedded.stop()
-        subprocess.run(["rm", "-rf", str(home)], check=False)
+        shutil.rmtree(home, ignore_errors=True)
 
     def fresh(self, template: str = "migrated") -> str:
         """The URL of a new database."""
@@ -260,6 +261,11 @@ class Stage:
         return await asyncio.to_thread(self.service.process.wait, 90)
 
 
+def _forget_embedded(data_dir: Path) -> None:
+    """As root it does not lie in the data directory."""
+    shutil.rmtree(EmbeddedPostgres(data_dir).home, ignore_errors=True)
+
+
 @asynccontextmanager
 async def stage(server: Server, folder: Path, *, workers: int = 1, **settings: str) -> AsyncIterator[Stage]:
     """Curtain up: everything started and ready, with an empty database; everything stopped at the end.
@@ -283,6 +289,8 @@ async def stage(server: Server, folder: Path, *, workers: int = 1, **settings: s
         **settings,
     }
     with ExitStack() as products:
+        if not url:
+            products.callback(_forget_embedded, folder / "data")
         callee = products.enter_context(peer("tests.faults.callee", folder / "callee.log"))
         receiver = products.enter_context(peer("tests.faults.customer_app", folder / "receiver.log"))
         service = await asyncio.to_thread(products.enter_context, running_service(folder / "data", **environment))
