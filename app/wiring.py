@@ -94,16 +94,8 @@ async def run_worker(settings: Settings) -> int:
         changes, queue = Changes(database, sealer), DialQueue(database, sealer)
         await changes.start()
         tap = _tap(settings, database, clock)
-        try:
-            phone = make_phone(settings, clock, tap)
-        except OSError as error:
-            _log.error("sip.tls_unusable", error=str(error), remedy="see the settings DIAL_SIP_TLS_CA, _CERT and _KEY")
-            return 1
-        try:
-            await phone.start()
-        except OSError as error:
-            where = f"{settings.sip_host}:{settings.sip_port}"
-            _log.error("sip.cannot_bind", sip=where, error=error.strerror, remedy="see DIAL_SIP_HOST, DIAL_SIP_PORT")
+        phone = await _started_phone(settings, clock, tap)
+        if phone is None:
             return 1
         lease = Lease(queue, Holder("worker", settings.max_calls, settings.sip_host, settings.sip_port), clock)
         await lease.register()
@@ -233,9 +225,28 @@ def _tap(settings: Settings, database: Database, clock: SteadyClock) -> Any:
     return Tap(TraceStore(database), redact, clock, export=homer)
 
 
+async def _started_phone(settings: Settings, clock: SteadyClock, tap: Any) -> Any:
+    """None when it cannot be had; the operator has been told why."""
+    try:
+        phone = make_phone(settings, clock, tap)
+    except OSError as error:
+        _log.error("sip.tls_unusable", error=str(error), remedy="see the settings DIAL_SIP_TLS_CA, _CERT and _KEY")
+        return None
+    try:
+        await phone.start()
+    except OSError as error:
+        where = f"{settings.sip_host}:{settings.sip_port}"
+        remedy = "see DIAL_SIP_HOST, DIAL_SIP_PORT and DIAL_SIP_TLS_PORT"
+        _log.error("sip.cannot_bind", sip=where, error=error.strerror, remedy=remedy)
+        return None
+    return phone
+
+
 def make_phone(settings: Settings, clock: SteadyClock, tap: Any = None) -> Any:
     """The SIP side of a worker, bound when it is started; `tap` sees its messages unless the trace is off."""
     from app.media.rtp import RtpPool
+    from app.sip.crypto import Srtp
+    from app.sip.engine import CallRules
     from app.sip.phone import SipPhone
     from app.sip.tls import security
 
@@ -246,12 +257,13 @@ def make_phone(settings: Settings, clock: SteadyClock, tap: Any = None) -> Any:
         port=settings.sip_port,
         advertised_host=settings.sip_advertised_host,
         name_server=settings.dns,
-        tls_port=settings.sip_tls_port,
+        rules=CallRules(srtp=Srtp(settings.srtp)),
         security=security(
             ca=settings.sip_tls_ca,
             certificate=settings.sip_tls_cert,
             key=settings.sip_tls_key,
             verify=settings.sip_tls_verify == "on",
+            port=settings.sip_tls_port,
         ),
         policy=sip_policy(settings),
         media=media,

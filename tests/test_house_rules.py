@@ -32,6 +32,7 @@ HOMES = {
     "pydantic": {"__main__", "api", "runtime", "wiring"},
     "pydantic_settings": {"runtime"},
     "pyVoIP": {"media", "sip"},
+    "pylibsrtp": {"media"},
     "rich": {"demo"},
     "sqlalchemy": {"store"},
     "standardwebhooks": {"demo", "webhooks"},

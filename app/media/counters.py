@@ -19,6 +19,7 @@ class Counters:
     keys: int = 0  # DTMF keys heard
     strangers: int = 0  # from elsewhere than the peer
     malformed: int = 0  # neither RTP nor RTCP
+    unauthentic: int = 0  # SRTP that is not the peer's, was changed, or has come before
     unknown_type: int = 0  # payload type that was not negotiated
     duplicates: int = 0
     late: int = 0  # out of order; still taken
@@ -37,7 +38,7 @@ class Counters:
 
 
 # Children are looked up once: labels() takes 3 µs, and asdict() with six of them took 36 µs per call.
-_IGNORING = ("strangers", "malformed", "unknown_type", "duplicates", "jumps", "unsent")
+_IGNORING = ("strangers", "malformed", "unauthentic", "unknown_type", "duplicates", "jumps", "unsent")
 _METRICS = {
     "received": _PACKETS.labels("in"),
     "sent": _PACKETS.labels("out"),

@@ -41,7 +41,7 @@ class Outgoing:
         self.packets = 0  # sent, as a sender report counts them
         self.octets = 0
         self._keys = KeySender()
-        self._sequence = chance >> 32 & 0xFFFF
+        self._sequence = chance >> 32 & 0x7FFF  # SRTP wants room before the first wrap (RFC 3711 §3.3.1)
         self._samples = bytearray()  # G.711 of the codec in use
         self._packet = bytearray(HEADER.size + FRAME)  # one buffer for all: the kernel copies it
         self._marker = _MARKER

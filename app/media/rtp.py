@@ -13,6 +13,7 @@ from app.media.leg import Assoc, RtpLeg
 from app.media.packet import Packet, unpack
 from app.media.ports import BoundPair, PortPool, disconnect
 from app.media.rtcp import parse
+from app.media.srtp import Cipher, CipherError
 from app.media.ticker import FRAME_SECONDS, Ticker
 from app.runtime import log
 
@@ -53,6 +54,8 @@ class RtpSession:
         self._control = Control()
         self._control_peer: Source | None = None  # where RTCP came from, when NAT made it another than port + 1
         self._loop: asyncio.AbstractEventLoop | None = None  # set while reading
+        self._cipher: Cipher | None = None
+        self._last_cipher: Cipher | None = None
         self._started = self._stopped = False
         self._connected = False  # the RTP socket is, to the settled peer
         self._send = self._receive = False
@@ -79,6 +82,15 @@ class RtpSession:
         self.update(address, port, send=send, receive=receive)
         self._begin()
         return leg
+
+    def secure(self, keys: tuple[bytes, bytes] | None) -> None:
+        """Our SRTP master key with its salt, and the peer's, from the next packet on; None: nothing is encrypted.
+
+        The same key again changes nothing: what has come already stays refused.
+        """
+        self._cipher = None
+        if keys is not None:
+            self._cipher = self._last_cipher = Cipher(*keys, before=self._last_cipher)
 
     def start(self) -> None:
         """Begin to read, and to send what is given or comfort silence; safe to call twice."""
@@ -154,7 +166,11 @@ class RtpSession:
             return
         if loop is None or leg is None:
             return
-        packet = unpack(data)
+        plain = data if self._cipher is None else self._cipher.show(data)
+        if plain is None:
+            self.counters.unauthentic += 1
+            return
+        packet = unpack(plain)
         if packet is None:
             self.counters.malformed += 1
         elif self._latch.admits(source[:2]) or self._may_latch(source[:2], packet, leg):
@@ -182,7 +198,11 @@ class RtpSession:
             return
         if self._loop is None:
             return
-        heard = parse(data)
+        plain = data if self._cipher is None else self._cipher.show_control(data)
+        if plain is None:
+            self.counters.unauthentic += 1
+            return
+        heard = parse(plain)
         if source[0] != self._latch.peer[0]:
             self.counters.strangers += 1
         elif heard is None:
@@ -196,20 +216,27 @@ class RtpSession:
 
     def _transmit(self, packet: bytes | bytearray) -> None:
         try:
+            if self._cipher is not None:
+                packet = self._cipher.hide(packet)
             if self._connected:
                 self._pair.rtp.send(packet)
             else:
                 self._pair.rtp.sendto(packet, self._latch.peer)
             self.counters.sent += 1
-        except OSError:  # full buffer, no route, or the peer's port is closed: the next frame is another chance
+        except (
+            OSError,
+            CipherError,
+        ):  # full buffer, no route, or the peer's port is closed: the next frame is another chance
             self.counters.unsent += 1
 
     def _transmit_control(self, packet: bytes) -> None:
         host, port = self._latch.peer
         try:
+            if self._cipher is not None:
+                packet = self._cipher.hide_control(packet)
             self._pair.rtcp.sendto(packet, self._control_peer or (host, min(port + 1, 65535)))
             self.counters.rtcp_sent += 1
-        except OSError:
+        except (OSError, CipherError):
             self.counters.unsent += 1
 
     def _listen_for_silence(self, now: float, frames: int) -> None:

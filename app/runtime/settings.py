@@ -37,6 +37,11 @@ class Settings(BaseSettings):
     sip_tls_key: Path | None = Field(None, description="PEM file with its key; empty: the certificate's file has it")
     sip_tls_ca: Path | None = Field(None, description="PEM file of the authorities to trust; empty: the system's")
     sip_tls_verify: str = Field("on", pattern="^(on|off)$", description="on or off: check the certificates of callees")
+    srtp: str = Field(
+        "optional",
+        pattern="^(off|optional|required)$",
+        description="off, optional or required: encrypted media on calls over TLS; required refuses other calls",
+    )
     dns: str = Field(
         "", pattern=_HOST_AND_PORT, description="name server for SIP, address or address:port; empty: the system's"
     )

@@ -12,6 +12,7 @@ from app.runtime import log, loop
 from app.sip.account import SipAccount
 from app.sip.admission import Admission, Ticket
 from app.sip.compose import Here
+from app.sip.crypto import Srtp
 from app.sip.endpoint import Incoming
 from app.sip.engine import Engine
 from app.sip.invitation import Invitation
@@ -24,6 +25,7 @@ from app.sip.renegotiation import Renegotiation
 from app.sip.sdp import Remote, UnusableSdp
 from app.sip.search import Search
 from app.sip.session import Session
+from app.sip.transport import TransportError
 from app.sip.usage import DialogUsage
 
 if TYPE_CHECKING:
@@ -107,8 +109,11 @@ class SipCall(VoIPCall):
     def offer(self, here: Here) -> bytes:
         if self.session is None:
             address = here.host if ip_literal(here.host) else self.engine.media_host
-            self.session = Session(self._media, address)
-        return self.session.local.offer(str(TransmitType(self.sendmode)))
+            self.session = Session(self._media, address, self.engine.rules.srtp)
+        private = here.transport == "tls"
+        if self.engine.rules.srtp is Srtp.REQUIRED and not private:
+            raise TransportError("DIAL_SRTP=required needs TLS for its keys: dial sips: or transport=tls")
+        return self.session.first_offer(str(TransmitType(self.sendmode)), private=private)
 
     def on_progress(self, invitation: Invitation, response: SipMessage) -> None:
         self._leave_window()
@@ -254,7 +259,7 @@ class SipCall(VoIPCall):
     def _read_answer(self, response: SipMessage) -> None:
         source = response if response.content else self._early.get(response.to_tag or "", response)
         try:
-            remote = source.sdp()
+            remote = source.sdp(self.session.srtp if self.session is not None else None)
         except UnusableSdp as error:
             self.break_off(because(UNUSABLE_SDP, str(error)))
             return

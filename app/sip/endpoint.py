@@ -69,14 +69,14 @@ class Endpoint:
         self._tag_key = secrets.token_bytes(16)
         self.local = ("", 0)
 
-    async def open(self, host: str, port: int, *, tls_port: int | None = None, attempts: int = 20) -> None:
+    async def open(self, host: str, port: int, *, attempts: int = 20, listens_for_tls: bool = True) -> None:
         """Bind UDP and TCP to the same port; raises OSError when it is taken. Port 0: any that is free for both.
 
-        Without `tls_port` TLS connections are made and none is accepted.
+        TLS connections are accepted at the port that `security` names, if it does and if they shall be.
         """
         await self._open(host, port, attempts)
         try:
-            await self._tls.open(host, tls_port)
+            await self._tls.open(host, self.security.port if listens_for_tls else None)
         except OSError:
             await self.close()
             raise

@@ -28,6 +28,9 @@ class MediaSession(Protocol):
         answer it replaces what was negotiated and returns the same client.
         """
 
+    def secure(self, keys: tuple[bytes, bytes] | None) -> None:
+        """Our SRTP master key with its salt, and the peer's, from the next packet on; None: nothing is encrypted."""
+
     def start(self) -> None:
         """Begin to read, and to send comfort silence when nobody else gives audio; safe to call twice."""
 

@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 from app.sip import typed
+from app.sip.crypto import Srtp
 from app.sip.headers import Address, HeaderError, Via, parse_cseq, split_list
 from app.sip.lazy import lazy
 from app.sip.names import KEYS, LISTS, key_of
@@ -214,18 +215,26 @@ class SipMessage(SIPMessage):
         values = self._index.get("content-length")
         return int(values[0]) if values and _LENGTH.match(values[0]) else None
 
+    _srtp = Srtp.OFF
+
     @lazy
     def _sdp(self) -> Remote | UnusableSdp:
         encoding = self.first("content-encoding")
         if encoding and encoding.lower() != "identity":
             return UnusableSdp("the body is encoded")
         try:
-            return read(self.content, self.content_type)
+            return read(self.content, self.content_type, self._srtp)
         except UnusableSdp as reason:
             return reason
 
-    def sdp(self) -> Remote:
-        """The SDP offer or answer in the body; raises UnusableSdp with a reason (the one thing here that raises)."""
+    def sdp(self, srtp: Srtp | None = None) -> Remote:
+        """The SDP offer or answer in the body; raises UnusableSdp with a reason (the one thing here that raises).
+
+        `srtp` is what the session may do; None: what was said the last time, at first that it may not.
+        """
+        if srtp is not None and srtp is not self._srtp:
+            self._srtp = srtp
+            self.__dict__.pop("_sdp", None)
         if isinstance(self._sdp, UnusableSdp):
             raise self._sdp
         return self._sdp

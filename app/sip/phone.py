@@ -14,7 +14,7 @@ from app.sip.admission import Admission
 from app.sip.call import SipCall
 from app.sip.directory import Directory
 from app.sip.endpoint import Endpoint
-from app.sip.engine import Engine
+from app.sip.engine import CallRules, Engine
 from app.sip.inbound import Inbound
 from app.sip.media_port import MediaFactory
 from app.sip.pyvoip import PhoneStatus, VoIPCall, VoIPPhone
@@ -44,7 +44,7 @@ class SipPhone(VoIPPhone):
         advertised_host: str = "",
         name_server: str = "",
         security: Security | None = None,
-        tls_port: int | None = None,
+        rules: CallRules | None = None,
         timing: Timing | None = None,
         on_message: OnMessage | None = None,
         on_leg: OnLeg | None = None,
@@ -63,7 +63,7 @@ class SipPhone(VoIPPhone):
             advertised_host=advertised_host,
             security=security,
         )
-        self._tls_port = tls_port
+        self._rules = rules or CallRules()
         self.endpoint.on_message = on_message
         self._on_leg = on_leg
         self._inbound.endpoint = self.endpoint
@@ -79,9 +79,9 @@ class SipPhone(VoIPPhone):
 
     async def start(self) -> None:  # type: ignore[override]  # pyVoIP's registers and starts threads
         """Bind UDP, TCP and, if it is wanted, TLS; raises OSError when a port is taken."""
-        await self.endpoint.open(self.myIP, self.sip.myPort, tls_port=self._tls_port)
+        await self.endpoint.open(self.myIP, self.sip.myPort)
         media_host = await _media_host(self._advertised, self.endpoint.local[0])
-        self._engine = Engine(self.endpoint, self._resolver, self._clock, media_host)
+        self._engine = Engine(self.endpoint, self._resolver, self._clock, media_host, self._rules)
         self._strangers = Strangers(self.endpoint, self._clock)
         self._status = PhoneStatus.REGISTERED  # pyVoIP's word for ready
         self.NSD = True

@@ -7,6 +7,7 @@ from app.calls.outcome import Outcome, Reason, because, hung_up
 from app.runtime import loop
 from app.sip import compose
 from app.sip.build import Header
+from app.sip.crypto import Srtp
 from app.sip.exchange import ServerExchange
 from app.sip.headers import Address, HeaderError
 from app.sip.message import SipMessage
@@ -69,7 +70,7 @@ class Renegotiation:
         self._settle()
         if not pending.request.content and request.content:
             try:
-                remote = request.sdp()
+                remote = request.sdp(self._srtp())
             except UnusableSdp:
                 return  # what was agreed before goes on
             address = self._call.engine.resolver.media(remote.address)
@@ -78,7 +79,7 @@ class Renegotiation:
 
     def _consider(self, usage: DialogUsage, exchange: ServerExchange) -> None:
         try:
-            remote = exchange.request.sdp()
+            remote = exchange.request.sdp(self._srtp())
         except UnusableSdp as error:
             _refuse(exchange, str(error))
             return
@@ -121,6 +122,9 @@ class Renegotiation:
             self._await_ack(exchange)
         if usage.dialog.refresh(_contact(request)):
             usage.aim(self._call.moved)
+
+    def _srtp(self) -> Srtp | None:
+        return self._call.session.srtp if self._call.session is not None else None
 
     def _offer(self) -> bytes:
         return self._call.session.local.offer() if self._call.session is not None else b""

@@ -4,8 +4,9 @@ import re
 import secrets
 import socket
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from app.sip.crypto import SUITE, Crypto, Srtp, attribute, parse
 from app.sip.multipart import find_sdp
 
 EVENTS = "telephone-event"
@@ -19,6 +20,7 @@ MIRRORED = {"sendrecv": "sendrecv", "sendonly": "recvonly", "recvonly": "sendonl
 _STATIC = {0: "PCMU", 8: "PCMA"}  # RFC 3551 §6: their rtpmap may be missing
 _OURS = {"PCMU": "PCMU", "PCMA": "PCMA", "TELEPHONE-EVENT": EVENTS}
 _PROFILES = ("RTP/AVP", "RTP/AVPF")
+_SECURE_PROFILES = ("RTP/SAVP", "RTP/SAVPF")
 _NOT_RECEIVING = {"sendrecv": "sendonly", "recvonly": "inactive"}
 _MAX_STREAMS = 32
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
@@ -63,6 +65,7 @@ class Remote:
     origin: tuple[str, str] | None  # session id, version: the same pair again means nothing has changed
     streams: tuple[Stream, ...]
     chosen: int  # index of the audio stream in `streams`
+    crypto: Crypto | None = None  # how the peer encrypts, and wants us to
 
     @property
     def audio(self) -> Codec:
@@ -95,6 +98,7 @@ class _Section:
     flags: set[str] = field(default_factory=set)
     values: dict[str, str] = field(default_factory=dict)  # the first of each attribute
     rtpmap: dict[str, str] = field(default_factory=dict)
+    crypto: list[str] = field(default_factory=list)
 
 
 class LocalMedia:
@@ -103,13 +107,16 @@ class LocalMedia:
     def __init__(self, address: str, port: int) -> None:
         self.address = address  # IP literal without brackets
         self.port = port
+        self.key: bytes | None = None  # that we encrypt with; None: nothing is encrypted
+        self.insists = False  # on encryption: offers say RTP/SAVP
         self._session_id = secrets.randbelow(2**62)  # numeric, and fits into signed 64 bits
         self._version = 0
         self._last: list[str] | None = None
 
     def offer(self, direction: str = "sendrecv") -> bytes:
         """Everything we have: PCMU, PCMA, telephone-event; also what answers a re-INVITE without SDP."""
-        return self._described([self._media("RTP/AVP", OFFERED), *self._attributes(OFFERED, direction)])
+        protocol = "RTP/SAVP" if self.key is not None and self.insists else "RTP/AVP"
+        return self._described([self._media(protocol, OFFERED), *self._attributes(OFFERED, direction, 1)])
 
     def answer(self, remote: Remote, *, prefer: str | None = None) -> bytes:
         """The answer to an offer: one m= line for each of its own, all refused but the chosen one, direction mirrored.
@@ -121,7 +128,8 @@ class LocalMedia:
         for index, stream in enumerate(remote.streams):
             if index == remote.chosen:
                 lines.append(self._media(stream.protocol, codecs))
-                lines += self._attributes(codecs, MIRRORED[remote.direction])
+                tag = remote.crypto.tag if remote.crypto is not None else None
+                lines += self._attributes(codecs, MIRRORED[remote.direction], tag)
             else:
                 lines.append(f"m={stream.media} 0 {stream.protocol} {' '.join(stream.formats)}")
         return self._described(lines)
@@ -139,14 +147,16 @@ class LocalMedia:
     def _media(self, protocol: str, codecs: tuple[Codec, ...]) -> str:
         return f"m=audio {self.port} {protocol} {' '.join(str(codec.payload) for codec in codecs)}"
 
-    def _attributes(self, codecs: tuple[Codec, ...], direction: str) -> list[str]:
+    def _attributes(self, codecs: tuple[Codec, ...], direction: str, tag: int | None) -> list[str]:
         lines = [f"a=rtpmap:{codec.payload} {codec.name}/8000" for codec in codecs]
         lines += [f"a=fmtp:{codec.payload} 0-16" for codec in codecs if codec.name == EVENTS]
+        if self.key is not None and tag is not None:
+            lines.append(attribute(Crypto(tag, self.key)))
         return [*lines, f"a=ptime:{PTIME}", f"a={direction}"]
 
 
-def read(content: bytes, content_type: str | None) -> Remote:
-    """The peer's offer or answer out of a message's `content`; raises UnusableSdp with a reason.
+def read(content: bytes, content_type: str | None, srtp: Srtp = Srtp.OFF) -> Remote:
+    """The peer's offer or answer out of a message's `content`, as `srtp` allows; raises UnusableSdp with a reason.
 
     The first audio stream that we can use is chosen; lines that mean nothing to us may be as odd as they like.
     """
@@ -161,7 +171,7 @@ def read(content: bytes, content_type: str | None) -> Remote:
     refusals = []
     for index, section in enumerate(media):
         try:
-            return _remote(session, media, index, origin)
+            return replace(_remote(session, media, index, origin, srtp=srtp), crypto=_crypto(section, srtp))
         except UnusableSdp as reason:
             if section.stream is not None and section.stream.media == "audio":
                 refusals.append(reason)
@@ -217,20 +227,33 @@ def _attribute(section: _Section, value: str) -> None:
         section.rtpmap.setdefault(payload, encoding.strip())
     elif name in DIRECTIONS:
         section.direction = name
+    elif name == "crypto":
+        section.crypto.append(rest)
     elif colon:
         section.values.setdefault(name, rest.strip())
     else:
         section.flags.add(name)
 
 
-def _remote(session: _Section, media: list[_Section], index: int, origin: tuple[str, str] | None) -> Remote:
+def _crypto(section: _Section, srtp: Srtp) -> Crypto | None:
+    """The first that we can do (RFC 4568 §5.1.2); raises UnusableSdp when there must be one."""
+    found = None if srtp is Srtp.OFF else next(filter(None, map(parse, section.crypto)), None)
+    is_secure = section.stream is not None and section.stream.protocol.upper() in _SECURE_PROFILES
+    if found is None and (is_secure or srtp is Srtp.REQUIRED):
+        raise UnusableSdp(f"the audio stream has no SRTP key for {SUITE}")
+    return found
+
+
+def _remote(
+    session: _Section, media: list[_Section], index: int, origin: tuple[str, str] | None, *, srtp: Srtp
+) -> Remote:
     section = media[index]
     stream = section.stream
     if stream is None or stream.media != "audio":
         raise UnusableSdp("not audio")
     if stream.port == 0:
         raise UnusableSdp("the audio stream is refused (port 0)")
-    if stream.protocol.upper() not in _PROFILES:
+    if stream.protocol.upper() not in (_PROFILES if srtp is Srtp.OFF else _PROFILES + _SECURE_PROFILES):
         raise UnusableSdp(f"the audio stream wants {stream.protocol[:40]}, not RTP/AVP")
     address = section.address or session.address
     if address is None:

@@ -66,7 +66,7 @@ class Strangers:
                 security=self._own.security,
             )
             try:
-                await endpoint.open(*local)
+                await endpoint.open(*local, listens_for_tls=False)
             except OSError as error:
                 _log.info("sip.port_not_borrowed", port=local[1], why=error.strerror)
                 return self._own

@@ -10,14 +10,20 @@ _EXPIRED = 10  # X509_V_ERR_CERT_HAS_EXPIRED
 
 @dataclass(frozen=True, slots=True)
 class Security:
-    """The two sides of a TLS connection; without `server` none is accepted."""
+    """The two sides of a TLS connection, and where connections are accepted: nowhere without `port`."""
 
     client: ssl.SSLContext
     server: ssl.SSLContext | None = None
+    port: int | None = None
 
 
 def security(
-    *, ca: Path | None = None, certificate: Path | None = None, key: Path | None = None, verify: bool = True
+    *,
+    ca: Path | None = None,
+    certificate: Path | None = None,
+    key: Path | None = None,
+    verify: bool = True,
+    port: int | None = None,
 ) -> Security:
     """From PEM files: `ca` is trusted instead of the system's authorities; `key` may be in the certificate's file.
 
@@ -32,11 +38,11 @@ def security(
         client.check_hostname = False
         client.verify_mode = ssl.CERT_NONE
     if certificate is None:
-        return Security(client)
+        return Security(client, port=port)
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     for context in (client, server):
         context.load_cert_chain(certificate, key)
-    return Security(client, server)
+    return Security(client, server, port)
 
 
 def explained(error: ssl.SSLError, name: str) -> str:

@@ -106,8 +106,8 @@ async def test_the_peer_hangs_up_on_the_same_connection(bench: Bench, tls: TcpPe
 async def test_the_peer_may_hang_up_on_a_connection_of_its_own(
     new_bench: NewBench, authority: Authority, tls: TcpPeer, peer: Peer
 ) -> None:
-    ours = security(ca=authority.file, certificate=authority.certificate("127.0.0.1"))
-    bench = await new_bench(security=ours, tls_port=0)
+    ours = security(ca=authority.file, certificate=authority.certificate("127.0.0.1"), port=0)
+    bench = await new_bench(security=ours)
     leg = await bench.call(uri(tls))
     invite = await tls.expect("INVITE")
     found = re.search(r"127\.0\.0\.1:(\d+);transport=tls>", invite.first("contact") or "")
@@ -264,8 +264,8 @@ async def test_a_redirection_from_tls_to_udp_is_seen_from_the_udp_port(bench: Be
 
 
 async def test_a_stranger_is_answered_over_tls(new_bench: NewBench, authority: Authority) -> None:
-    ours = security(ca=authority.file, certificate=authority.certificate("127.0.0.1"))
-    bench = await new_bench(security=ours, tls_port=0)
+    ours = security(ca=authority.file, certificate=authority.certificate("127.0.0.1"), port=0)
+    bench = await new_bench(security=ours)
     port = bench.phone.endpoint.tls_port
     assert port is not None
     reader, writer = await connect(authority, port)
@@ -281,9 +281,9 @@ async def test_a_stranger_is_answered_over_tls(new_bench: NewBench, authority: A
     writer.close()
 
 
-async def test_a_tls_port_needs_a_certificate(new_bench: NewBench, trusting: Security) -> None:
+async def test_a_tls_port_needs_a_certificate(new_bench: NewBench, authority: Authority) -> None:
     with pytest.raises(OSError, match="certificate"):
-        await new_bench(security=trusting, tls_port=0)
+        await new_bench(security=security(ca=authority.file, port=0))
 
 
 def test_files_that_are_no_certificates_are_refused(tmp_path: Path) -> None:
