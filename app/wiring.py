@@ -232,6 +232,9 @@ async def _started_phone(settings: Settings, clock: SteadyClock, tap: Any) -> An
     except OSError as error:
         _log.error("sip.tls_unusable", error=str(error), remedy="see the settings DIAL_SIP_TLS_CA, _CERT and _KEY")
         return None
+    except ValueError as error:
+        _log.error("sip.setting_unusable", error=str(error), remedy="see DIAL_SIP_PROXY and DIAL_DNS")
+        return None
     try:
         await phone.start()
     except OSError as error:
@@ -257,7 +260,7 @@ def make_phone(settings: Settings, clock: SteadyClock, tap: Any = None) -> Any:
         port=settings.sip_port,
         advertised_host=settings.sip_advertised_host,
         name_server=settings.dns,
-        rules=CallRules(srtp=Srtp(settings.srtp)),
+        rules=CallRules(srtp=Srtp(settings.srtp), proxy=settings.sip_proxy),
         security=security(
             ca=settings.sip_tls_ca,
             certificate=settings.sip_tls_cert,

@@ -37,6 +37,11 @@ class Settings(BaseSettings):
     sip_tls_key: Path | None = Field(None, description="PEM file with its key; empty: the certificate's file has it")
     sip_tls_ca: Path | None = Field(None, description="PEM file of the authorities to trust; empty: the system's")
     sip_tls_verify: str = Field("on", pattern="^(on|off)$", description="on or off: check the certificates of callees")
+    sip_proxy: str = Field(
+        "",
+        pattern=r"^$|^[Ss][Ii][Pp][Ss]?:[^\s<>@?\"]+$",
+        description="SIP URI of an outbound proxy that every call goes through; empty: none",
+    )
     srtp: str = Field(
         "optional",
         pattern="^(off|optional|required)$",

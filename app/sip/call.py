@@ -230,7 +230,7 @@ class SipCall(VoIPCall):
             to=invite.to_value,
             call_id=invite.call_id,
             cseq=invite.cseq,
-            routes=[],
+            routes=self.engine.rules.routes,
             state="proceeding" if self.heard else "calling",
         )
         if usage is not None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from app.calls.ports import Clock
 from app.sip.crypto import Srtp
 from app.sip.endpoint import Endpoint
+from app.sip.headers import Target
 from app.sip.resolve import Resolver
 
 
@@ -13,6 +14,19 @@ class CallRules:
     """What holds for every call of this worker."""
 
     srtp: Srtp = Srtp.OPTIONAL  # of calls over TLS
+    proxy: str = ""  # SIP URI that every INVITE is sent to first; empty: to its target
+
+    def __post_init__(self) -> None:
+        """Raises HeaderError, a ValueError, for a proxy that is no SIP URI."""
+        if self.proxy:
+            Target.parse(self.proxy)
+
+    @property
+    def routes(self) -> list[str]:
+        """The Route of an INVITE (RFC 3261 §8.1.2): a loose router's, or the Request-URI would be lost on it."""
+        if not self.proxy:
+            return []
+        return [f"<{self.proxy}>" if Target.parse(self.proxy).loose else f"<{self.proxy};lr>"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,7 @@ class Search:
 
     async def prepare(self) -> Outcome | None:
         """Resolve the target and write the INVITE; the outcome when there is nowhere to send it."""
-        places = await self._engine.resolver.hops(self._itinerary.uri)
+        places = self._kept_secure(await self._engine.resolver.hops(self._next_uri))
         if isinstance(places, Outcome):
             return places
         self._itinerary.hops = list(places)
@@ -185,13 +185,25 @@ class Search:
         uri = self._itinerary.next_target()
         if uri is None:
             self._seeker.on_nobody(outcome)
-        elif (places := self._engine.resolver.literal(uri)) is not None:
-            self._ask_places(places, outcome)
+        elif (places := self._engine.resolver.literal(self._next_uri)) is not None:
+            self._ask_places(self._kept_secure(places), outcome)
         else:
-            loop.spawn(self._ask_named(uri, outcome), name="sip.redirect")
+            loop.spawn(self._ask_named(outcome), name="sip.redirect")
 
-    async def _ask_named(self, uri: str, outcome: Outcome) -> None:
-        self._ask_places(await self._engine.resolver.hops(uri), outcome)
+    async def _ask_named(self, outcome: Outcome) -> None:
+        self._ask_places(self._kept_secure(await self._engine.resolver.hops(self._next_uri)), outcome)
+
+    @property
+    def _next_uri(self) -> str:
+        """Where the INVITE goes, on its way to the target: to the outbound proxy if there is one."""
+        return self._engine.rules.proxy or self._itinerary.uri
+
+    def _kept_secure(self, places: list[Hop] | Outcome) -> list[Hop] | Outcome:
+        """A proxy without TLS must not see a call to sips: (RFC 3261 §26.2.2)."""
+        if isinstance(places, Outcome) or not self._itinerary.is_secure:
+            return places
+        over_tls = [hop for hop in places if hop.transport == "tls"]
+        return over_tls or because(UNREACHABLE, "sips: needs TLS, and DIAL_SIP_PROXY has none")
 
     def _ask_places(self, places: list[Hop] | Outcome, outcome: Outcome) -> None:
         if self._stopped:
@@ -232,7 +244,7 @@ class Search:
         return (
             invitation.hop.transport == "udp"
             and invitation.size > _LONGEST_OVER_UDP
-            and self._target.param("transport") is None
+            and Target.parse(self._engine.rules.proxy or str(self._target)).param("transport") is None
         )
 
     async def _over_tcp_if_it_can(self, invitation: Invitation) -> Invitation:
@@ -255,6 +267,7 @@ class Search:
         credentials = self._account.authorization("INVITE", uri)
         headers: list[Header] = [
             ("Via", via),
+            *[("Route", route) for route in self._engine.rules.routes],
             compose.MAX_FORWARDS,
             ("From", self._from),
             ("To", self._to),

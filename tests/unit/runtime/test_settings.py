@@ -23,12 +23,27 @@ def test_the_rtp_range_has_its_last_port(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("DIAL_HTTP_PORT", "70000"), ("DIAL_HTTP_ALLOW", "everything"), ("DIAL_RTP_PORTS", "10"), ("DIAL_WORKERS", "0")],
+    [
+        ("DIAL_SIP_TLS_PORT", "5061"),
+        ("DIAL_SRTP", "yes"),
+        ("DIAL_SIP_PROXY", "proxy.example.com"),
+        ("DIAL_DNS", "a b"),
+        ("DIAL_HTTP_PORT", "70000"),
+        ("DIAL_HTTP_ALLOW", "everything"),
+        ("DIAL_RTP_PORTS", "10"),
+        ("DIAL_WORKERS", "0"),
+    ],
 )
 def test_a_wrong_value_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(ValidationError):
         Settings()
+
+
+def test_an_empty_tls_port_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIAL_SIP_TLS_PORT", "")
+    monkeypatch.setenv("DIAL_SIP_TLS_CA", "")
+    assert (Settings().sip_tls_port, Settings().sip_tls_ca) == (None, None)
 
 
 def test_secrets_are_not_in_the_text_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
