@@ -98,7 +98,7 @@ def settings() -> None:
     for name, field in Settings.model_fields.items():
         default = field.get_default(call_default_factory=True)
         shown = ",".join(f"{part:g}" if isinstance(part, float) else str(part) for part in default) \
-            if isinstance(default, tuple) else str(default)  # fmt: skip
+            if isinstance(default, tuple) else str("" if default is None else default)  # fmt: skip
         typer.echo(f"DIAL_{name.upper():<22} {shown or '(empty)':<22} {field.description}")
 
 
