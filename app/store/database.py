@@ -114,6 +114,11 @@ def _conninfo(url: str, name: str, session: dict[str, str]) -> str:
     plain = re.sub(r"\Apostgres(?:ql)?\+\w+:", "postgresql:", url)
     given = conninfo_to_dict(plain)
     options = " ".join(f"-c {key}={value}" for key, value in session.items())
-    defaults = {"application_name": name, "connect_timeout": _CONNECT_SECONDS, "tcp_user_timeout": 5000}
+    defaults = {
+        "client_encoding": "utf8",
+        "application_name": name,
+        "connect_timeout": _CONNECT_SECONDS,
+        "tcp_user_timeout": 5000,
+    }
     merged: dict[str, Any] = {**defaults, **given, "options": f"{options} {given.get('options') or ''}".strip()}
     return make_conninfo("", **merged)

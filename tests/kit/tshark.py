@@ -14,15 +14,16 @@ _STRICT = [
 ]  # fmt: skip
 
 
-def fields(capture: bytes, *names: str) -> list[list[str]]:
-    """The values of `names` for each packet, checksums verified."""
+def fields(capture: bytes, *names: str, sip_port: int | None = None) -> list[list[str]]:
+    """The values of `names` for each packet, checksums verified; `sip_port`: a TCP port to be read as SIP."""
     program = shutil.which("tshark")
     if program is None:
         if os.environ.get("CI"):
             pytest.fail(HOW_TO_GET_IT)
         pytest.skip(HOW_TO_GET_IT)
     wanted = [argument for name in names for argument in ("-e", name)]
-    command = [program, "-n", "-r", "-", *_STRICT, "-T", "fields", "-E", "separator=\x1f", *wanted]
+    read_as = [] if sip_port is None else ["-d", f"tcp.port=={sip_port},sip"]
+    command = [program, "-n", "-r", "-", *_STRICT, *read_as, "-T", "fields", "-E", "separator=\x1f", *wanted]
     done = subprocess.run(command, input=capture, capture_output=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr.decode()
     return [line.split("\x1f") for line in done.stdout.decode().splitlines()]

@@ -10,7 +10,7 @@ from tests.proof.process import Courier
 from tests.proof.stored import Row, Stored, look
 from tests.proof.world import SEEN, World
 
-_WAITS = (5.0, 30.0)
+_WAITS = (3_600.0, 7_200.0)  # nothing becomes due by itself
 _STATES = {204: "delivered", 410: "dead"}
 
 
@@ -71,7 +71,7 @@ class Couriers:
         elif what == "leases lapse":
             await world.sql("UPDATE webhook_outbox SET lease_until = now() - interval '1 s' WHERE lease_until > now()")
         elif what == "age":
-            await world.sql("UPDATE webhook_outbox SET created_at = created_at - interval '10 s'")
+            await world.sql("UPDATE webhook_outbox SET created_at = created_at - interval '2 hours'")
         elif what == "sweep":
             await courier.do(courier.outbox.sweep())
         elif courier.hand:

@@ -102,6 +102,7 @@ class Family:
     current: int = 0
     connected: bool = False
     ending: Outcome | None = None
+    wish: str | None = None  # the parent's, as it was when the claim was committed
 
     @property
     def calls(self) -> Iterator[CallModel]:
@@ -114,13 +115,16 @@ class Family:
             if dial.stored:
                 yield from dial.legs
 
+    def is_claimed(self, holder: int) -> None:
+        self.holder, self.wish = holder, self.parent.wish
+
     @property
     def over(self) -> bool:
         return self.parent.final
 
     def starts(self, runner: str) -> None:
         self.runner, self.current, self.connected = runner, 0, False
-        self.ending = CANCELED_BY_API if self.parent.wish else None
+        self.ending = CANCELED_BY_API if self.wish else None
         if self.parent.status is Status.QUEUED:
             self.parent.add(Event.INITIATED, Status.IN_PROGRESS)
         self._rings()

@@ -56,7 +56,7 @@ class Staff:
         self._disowns(worker)
         for family in self.due():
             if not family.waited_too_long:
-                family.holder = worker.id
+                family.is_claimed(worker.id)
                 family.starts(worker.name)
 
     def swept(self, worker: Worker) -> None:
@@ -155,7 +155,7 @@ class Staff:
             self._disowns(worker)
             for family in self.due():
                 if not family.waited_too_long:
-                    family.holder = worker.id
+                    family.is_claimed(worker.id)
 
     async def thaws(self, worker: Worker) -> None:
         worker.wire.release()
@@ -211,7 +211,7 @@ class Staff:
         world.advance()
 
     async def expires(self) -> None:
-        await self.world.sql("UPDATE calls SET run_at = now() - interval '1 hour' WHERE run_at IS NOT NULL")
+        await self.world.sql("UPDATE calls SET run_at = now() - interval '1 day' WHERE run_at IS NOT NULL")
         for family in self.due():
             family.waited_too_long = True
 

@@ -50,6 +50,7 @@ class Wire(Database):
         self._fault: Fault | None = None
         self._passing = 0  # transactions that go through before the hold or the fault
         self._open = asyncio.Event()
+        self._turn = asyncio.Lock()  # one transaction at a time, so that the same steps always do the same
         self.dawdles: random.Random | None = None  # waits a little before and after each commit
 
     @property
@@ -73,11 +74,14 @@ class Wire(Database):
         self._fault = None
 
     async def run(self, work: Work[T], **options: Any) -> T:
-        self._traffic.begins()
-        try:
+        if self.dawdles:
             return await self._run(work, options)
-        finally:
-            self._traffic.ends()
+        async with self._turn:
+            self._traffic.begins()
+            try:
+                return await self._run(work, options)
+            finally:
+                self._traffic.ends()
 
     async def _run(self, work: Work[T], options: Any) -> T:
         if self.dawdles:

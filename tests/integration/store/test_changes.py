@@ -182,6 +182,7 @@ async def test_changes_wait_for_a_database_that_is_away_and_keep_their_order(
     assert await value(database, "SELECT count(*) FROM call_event") == 20
 
 
+@pytest.mark.timeout(300)
 async def test_backends_that_are_terminated_all_the_time_lose_and_double_nothing(
     database_url: str, database: Database, sealer: Sealer
 ) -> None:

@@ -21,7 +21,7 @@ def test_it_gets_its_codes(bad: Bad) -> None:
     started = time.process_time()
     with pytest.raises(BadRequest) as caught:
         parse(bad.body, RULES, charset=bad.charset, query=pairs(bad.query.encode()))
-    assert time.process_time() - started < 0.3
+    assert time.process_time() - started < 2  # seconds of CPU: what is quadratic takes far longer
     problems = caught.value.problems
     assert tuple(problem.code for problem in problems) == bad.codes
     assert caught.value.status == bad.status

@@ -129,4 +129,4 @@ def test_64_kib_of_anything_are_read_in_no_time(name: str) -> None:
     read = jsonform.parse if name.startswith("json") else parse.parse
     started = time.process_time()
     outcome(lambda: read(LARGE[name], RULES))
-    assert time.process_time() - started < 0.3  # 0.1 s on a machine that does nothing else
+    assert time.process_time() - started < 2  # seconds of CPU: what is quadratic takes far longer

@@ -52,7 +52,7 @@ def test_tcp_goes_on_where_it_was_and_acknowledges_what_came() -> None:
 
 def test_what_went_over_tls_is_readable() -> None:
     more = {"transport": "tls", "local": ("192.0.2.1", 40_000), "remote": ("198.51.100.7", 5081)}
-    seen = tshark.fields(as_pcap(talk(leg().sid, **more)), "sip.Method")
+    seen = tshark.fields(as_pcap(talk(leg().sid, **more)), "sip.Method", sip_port=5081)
     assert seen[0] == ["INVITE"]
 
 
