@@ -6,7 +6,7 @@ import pytest
 
 from tests.proof.proof import prove
 
-_EXAMPLES = int(os.environ.get("PROOF_EXAMPLES", "30"))
+_EXAMPLES = int(os.environ.get("PROOF_EXAMPLES", "45"))
 
 
 @pytest.mark.timeout(60 + 10 * _EXAMPLES)
