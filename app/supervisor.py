@@ -19,6 +19,7 @@ from app.runtime import log
 from app.runtime.settings import Settings
 from app.runtime.supervised import PREDECESSOR, READY_FD
 from app.store.embedded import EmbeddedPostgres
+from app.store.standing import is_set_up
 
 _LOOPBACK = "127.0.0.0/8,::1/128"
 _READY_WITHIN = 60.0  # seconds
@@ -205,15 +206,20 @@ def _furnish(settings: Settings, url: str, *, is_embedded: bool) -> House:
 
 async def _set_up_database(settings: Settings, house: House) -> None:
     """The migrations, then the first account and the files from which its owner reads it."""
+    path = house.account_file
+    sid, _, token = path.read_text().strip().partition(":") if path.exists() else ("", "", "")
+    url = house.environment["DIAL_DATABASE_URL"]
+    secrets_given = (settings.auth_token, settings.webhook_secret, settings.secret_key)
+    given = settings.account_sid or any(one.get_secret_value() for one in secrets_given)
+    secret_file = path.with_name("webhook-secret")
+    if sid and secret_file.exists() and not given and await asyncio.to_thread(is_set_up, url, sid):
+        return  # as at every start but the first; what follows takes longer to load than to run
     from app.store import migrate
     from app.store.accounts import Accounts
     from app.store.database import Database
     from app.store.seal import Sealer
 
-    url = house.environment["DIAL_DATABASE_URL"]
     await asyncio.to_thread(migrate.upgrade, url)
-    path = house.account_file
-    sid, _, token = path.read_text().strip().partition(":") if path.exists() else ("", "", "")
     database = Database(url, pool_size=1, name="dial all")
     try:
         account = await Accounts(database, Sealer(house.environment["DIAL_SECRET_KEY"])).ensure_first(
@@ -224,7 +230,7 @@ async def _set_up_database(settings: Settings, house: House) -> None:
     finally:
         await database.close()
     _write_private(path, f"{account.sid}:{account.token}\n")
-    _write_private(path.with_name("webhook-secret"), f"{account.secret}\n")
+    _write_private(secret_file, f"{account.secret}\n")
 
 
 def _roles(settings: Settings, shared: Mapping[str, str]) -> list[RoleProcess]:

@@ -22,6 +22,7 @@ from app.runtime.supervised import announce_ready, predecessor
 from app.store import migrate
 from app.store.database import Database
 from app.store.seal import Sealer
+from app.store.standing import head
 
 _TRIES_UNTOLD = 40  # looks at the schema, 50 ms apart, before a role says that it waits
 _WILDCARDS = ("0.0.0.0", "::", "")
@@ -185,7 +186,7 @@ async def migrate_and_create_account(settings: Settings) -> str:
             settings.account_sid or None, given, settings.webhook_secret.get_secret_value() or None
         )
     made = f"; made its token {first.token} (it is not shown again)" if first.created and not given else ""
-    return f"schema {migrate.head()}, first account {first.sid}{made}"
+    return f"schema {head()}, first account {first.sid}{made}"
 
 
 async def manage_account(settings: Settings, sid: str | None) -> dict[str, str]:

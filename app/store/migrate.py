@@ -1,7 +1,5 @@
 """Brings a database to the schema of this version; the schema itself is in `migrations`."""
 
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, text
@@ -9,14 +7,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.store.database import Database, sync_engine
 from app.store.failure import AWAY, is_transient, unavailable
+from app.store.standing import FOLDER, head
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
 # alembic is imported where it migrates: the roles that only ask whether the schema is right start 0.1 s sooner.
-
-# Beside `app`, installed or in a checkout; a package of that name in the current directory is somebody else's.
-_FOLDER = Path(__file__).parents[2] / "migrations"
 
 LOCK = "SELECT pg_advisory_xact_lock(hashtext('dial-to-sip migrate'))"
 CURRENT = "SELECT version_num FROM alembic_version"
@@ -39,12 +35,6 @@ def upgrade(url: str) -> None:
         raise
     finally:
         engine.dispose()
-
-
-@cache
-def head() -> str:
-    """The revision that this version of the program needs: the newest file's number."""
-    return max(file.name.partition("_")[0] for file in (_FOLDER / "versions").glob("[0-9]*_*.py"))
 
 
 def current(url: str) -> str | None:
@@ -79,6 +69,6 @@ def alembic_config(connection: Connection) -> "Config":
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
+    config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
     config.attributes["connection"] = connection
     return config

@@ -5,7 +5,10 @@ from alembic import command
 from sqlalchemy import text
 
 from app.store import migrate
+from app.store.accounts import Accounts
 from app.store.database import Database, sync_engine
+from app.store.seal import Sealer
+from app.store.standing import head, is_set_up
 from app.store.tables import metadata
 
 _CATALOG = """
@@ -50,7 +53,7 @@ def test_the_migrations_make_what_tables_py_says_checks_and_storage_included(
 
 def test_the_migrations_go_down_and_up_again(empty_database_url: str) -> None:
     migrate.upgrade(empty_database_url)
-    assert migrate.current(empty_database_url) == migrate.head()
+    assert migrate.current(empty_database_url) == head()
     engine = sync_engine(empty_database_url)
     with engine.begin() as connection:
         command.downgrade(migrate.alembic_config(connection), "base")
@@ -58,7 +61,7 @@ def test_the_migrations_go_down_and_up_again(empty_database_url: str) -> None:
         assert connection.execute(text(left)).scalar() == 1  # alembic_version itself
     engine.dispose()
     migrate.upgrade(empty_database_url)
-    assert migrate.current(empty_database_url) == migrate.head()
+    assert migrate.current(empty_database_url) == head()
 
 
 async def test_a_database_without_schema_is_not_ready_and_a_migrated_one_is(
@@ -68,3 +71,12 @@ async def test_a_database_without_schema_is_not_ready_and_a_migrated_one_is(
     assert not await migrate.ready(empty)
     await empty.close()
     assert await migrate.ready(database)
+
+
+async def test_a_database_is_set_up_with_its_schema_and_its_account(
+    database_url: str, empty_database_url: str, database: Database, sealer: Sealer
+) -> None:
+    account = await Accounts(database, sealer).ensure_first(None, None, None)
+    assert is_set_up(database_url, account.sid)
+    assert not is_set_up(database_url, "AC" + "0" * 32)
+    assert not is_set_up(empty_database_url, account.sid)
