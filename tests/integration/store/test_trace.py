@@ -175,7 +175,7 @@ async def test_without_a_database_the_oldest_go_and_nobody_waits(
         for _ in range(10):
             began = time.perf_counter()
             tap.on_message(message(f"{number}@h"))
-            assert time.perf_counter() - began < 1
+            assert time.perf_counter() - began < 0.05
     with pytest.raises(Unavailable):
         await tap._write()
     await away.close()

@@ -37,4 +37,4 @@ def test_64_kb_of_anything_is_read_in_linear_time(start: str, unit: str) -> None
     begun = time.process_time()
     with contextlib.suppress(UriError):
         NameAddr.parse(text)
-    assert time.process_time() - begun < 2  # seconds of CPU: what is quadratic takes far longer
+    assert time.process_time() - begun < 0.25

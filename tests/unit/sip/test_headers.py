@@ -163,4 +163,4 @@ def test_64_kb_of_anything_is_read_in_linear_time(start: str, unit: str) -> None
         begun = time.process_time()
         with contextlib.suppress(HeaderError):
             read(text)
-        assert time.process_time() - begun < 2, read
+        assert time.process_time() - begun < 0.1, read

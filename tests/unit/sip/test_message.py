@@ -256,9 +256,9 @@ def test_64_kb_of_anything_in_any_header_is_read_in_linear_time(name: str, unit:
     begun = time.process_time()
     message = SipMessage.decode(data)
     _ = message.branch, message.cseq, message.from_tag, message.to_tag, message.validate(), message.all("contact")
-    assert time.process_time() - begun < 2  # seconds of CPU: what is quadratic takes far longer
+    assert time.process_time() - begun < 0.05
     asked_everything(message)
-    assert time.process_time() - begun < 5
+    assert time.process_time() - begun < 0.5
 
 
 def test_a_stray_control_character_does_not_lose_the_message() -> None:

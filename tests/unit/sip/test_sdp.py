@@ -273,4 +273,4 @@ def test_64_kb_of_anything_is_read_in_linear_time(line: str, unit: str) -> None:
         answer("m=audio 1 RTP/AVP 0", line + unit * (65536 // len(unit)))
     with contextlib.suppress(UnusableSdp):
         read(b"--b\r\n" * 13000, "multipart/mixed;" + unit * 30000 + ";boundary=b")
-    assert time.process_time() - begun < 2  # seconds of CPU: what is quadratic takes far longer
+    assert time.process_time() - begun < 0.25

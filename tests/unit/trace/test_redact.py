@@ -91,4 +91,4 @@ def test_hostile_messages_cost_no_more_than_others(piece: bytes) -> None:
     data = HEAD + b"Authorization: " + piece * (60_000 // len(piece)) + b"\r\n\r\n" + piece * (3_000 // len(piece))
     began = time.process_time()
     redact(data)
-    assert time.process_time() - began < 2  # seconds of CPU: what is quadratic takes far longer
+    assert time.process_time() - began < 0.5
