@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from app.calls.callback import Callback
-from app.calls.sid import AccountSid, CallSid
+from app.calls.sid import AccountSid, CallSid, RecordingSid
 from app.calls.status import Status
 
 
@@ -33,6 +33,8 @@ class NewCall:
     document: bytes | None = None  # the parent's whole plan as JSON, passwords inside: the store seals it
     idempotency_key: str | None = None
     metadata: Mapping[str, str] | None = None
+    caller_name: str | None = None  # display name of an inbound call's From
+    forwarded_from: str | None = None  # bare SIP URI of an inbound call's Diversion
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,11 @@ class Call:
     worker_id: int | None = None
     dialog: Mapping[str, Any] | None = None  # see app.calls.ports.DialogFacts
     wanted: str | None = None  # "completed" or "canceled", as asked over the API
+    screening: str | None = None  # running, accepted, declined, timeout or error
+    caller_name: str | None = None
+    forwarded_from: str | None = None
+    recording_sid: RecordingSid | None = None  # the newest, and how long it is
+    recording_duration: int | None = None  # seconds
 
     @property
     def duration(self) -> int:

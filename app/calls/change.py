@@ -7,7 +7,7 @@ from typing import Any
 
 from app.calls.callback import HttpMethod
 from app.calls.event import Event
-from app.calls.sid import CallSid, MessageId
+from app.calls.sid import CallSid, MessageId, RecordingSid
 from app.calls.status import Status
 
 
@@ -38,6 +38,9 @@ class Facts:
     dial_call_sid: CallSid | None = None
     dial_call_duration: int | None = None
     dialog: Mapping[str, Any] | None = None
+    screening: str | None = None
+    recording_sid: RecordingSid | None = None
+    recording_duration: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """What a call's logic needs of a phone and of a clock: the only way in which it reaches SIP and media.
 
-A test puts a scripted phone and a fake clock here; nothing else in the product is ever faked.
+A test puts a scripted phone and a fake clock here; nothing else in the product is ever faked. What is said and heard
+on a leg is `app.calls.audio`; where documents and sounds come from is `app.calls.sources`.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypedDict
 
+from app.calls.audio import Audio
 from app.calls.outcome import Outcome
 from app.calls.sid import AccountSid, CallSid
 from app.calls.uri import NameAddr, SipUri
@@ -30,7 +32,7 @@ class DialogFacts(TypedDict, total=False):
     cseq: int  # of the newest request sent
     routes: list[str]  # Route headers of the INVITE, later the route set
     remote_target: str  # Contact of the peer, once known
-    state: str  # calling, proceeding, confirmed
+    state: str  # calling, proceeding, confirmed; incoming: a peer's INVITE that has no final answer yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class Progress:
     reason: str
     ringing: bool
     dialog: DialogFacts
+    early_media: bool = False  # the peer's audio flows already: `PhoneLeg.audio` can be heard
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,14 @@ class Moved:
 
 
 @dataclass(frozen=True, slots=True)
+class Pressed:
+    """The peer pressed a key: RFC 4733, SIP INFO, or a tone while `Audio.listen_for_tones` is on. Each press once."""
+
+    at: datetime
+    key: str  # 0-9 * # A-D
+
+
+@dataclass(frozen=True, slots=True)
 class Silence:
     """Neither RTP nor RTCP came for the media timeout, after at least one packet had come."""
 
@@ -89,7 +100,7 @@ class Ended:
     outcome: Outcome
 
 
-Signal = Progress | Answered | Moved | Silence | Ended
+Signal = Progress | Answered | Moved | Pressed | Silence | Ended
 
 
 class PhoneLeg(Protocol):
@@ -103,6 +114,10 @@ class PhoneLeg(Protocol):
     def signals(self) -> asyncio.Queue[Signal]:
         """What happened, in order. The queue never fills; the last signal is `Ended`."""
 
+    @property
+    def audio(self) -> Audio:
+        """The same object for the leg's whole life; before media flows and after the leg's end it does nothing."""
+
     async def prepare(self) -> DialogFacts | Outcome:
         """Resolve and check the target and build the INVITE; an Outcome when there is nowhere to send it."""
 
@@ -114,6 +129,54 @@ class PhoneLeg(Protocol):
 
         The transaction lives on for 64·T1 behind it (late 1xx: CANCEL, late 2xx: ACK and BYE). RTP stops now.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An INVITE that came for one of our numbers."""
+
+    at: datetime
+    number: str  # the user part of its Request-URI, unescaped
+    caller: NameAddr  # From, without its tag
+    called: SipUri  # Request-URI
+    source: str  # the address it came from
+    forwarded_from: str | None = None  # URI of the first Diversion (RFC 5806)
+    headers: tuple[tuple[str, str], ...] = ()  # its X- headers, names as received
+
+
+class IncomingLeg(Protocol):
+    """The caller's leg of an inbound call: 100 has been sent, its RTP port is bound, nothing else has happened yet."""
+
+    @property
+    def arrival(self) -> Arrival: ...
+
+    @property
+    def signals(self) -> asyncio.Queue[Signal]:
+        """Pressed, Moved and Silence as on any leg; Answered once the ACK is there (its `at` is that of the 200);
+        Ended with CANCELED/caller-hangup after a CANCEL, COMPLETED/caller-hangup after a BYE, FAILED/media for SDP
+        that cannot be used, COMPLETED/caller-hangup with a detail when the ACK never came.
+        """
+
+    @property
+    def audio(self) -> Audio: ...
+
+    def facts(self) -> DialogFacts:
+        """As of now: what a rescuer needs to refuse (state `incoming`) or BYE it."""
+
+    def ring(self) -> None:
+        """Send 180, once; repeated every minute while it rings (RFC 3261 §13.3.1.1)."""
+
+    def open_early(self) -> None:
+        """Send 183 with our SDP, reliably if the caller requires 100rel: audio may be said before the answer."""
+
+    def answer(self) -> None:
+        """Send 200; repeated until its ACK."""
+
+    def reject(self, code: int, phrase: str) -> None:
+        """Refuse with a final response 400-699; `Ended` follows. Nothing after an answer."""
+
+    def hang_up(self) -> None:
+        """480 before the answer, BYE after it; safe to call twice, returns at once."""
 
 
 class Phone(Protocol):

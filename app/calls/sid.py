@@ -7,8 +7,10 @@ from typing import NewType
 CallSid = NewType("CallSid", str)
 AccountSid = NewType("AccountSid", str)
 MessageId = NewType("MessageId", str)
+RecordingSid = NewType("RecordingSid", str)
 
 _CALL = re.compile(r"CA[0-9a-f]{32}\Z")
+_RECORDING = re.compile(r"RE[0-9a-f]{32}\Z")
 _ACCOUNT = re.compile(r"AC[0-9a-f]{32}\Z")
 
 
@@ -25,6 +27,15 @@ def new_account_sid() -> AccountSid:
 def new_message_id() -> MessageId:
     """The id of one delivery, the same in every attempt (``webhook-id`` of Standard Webhooks)."""
     return MessageId("msg_" + secrets.token_hex(16))
+
+
+def new_recording_sid() -> RecordingSid:
+    """``RE`` and 128 random bits in hex."""
+    return RecordingSid("RE" + secrets.token_hex(16))
+
+
+def is_recording_sid(text: str) -> bool:
+    return _RECORDING.match(text) is not None
 
 
 def is_call_sid(text: str) -> bool:
