@@ -246,7 +246,7 @@ class Endpoint:
 
     def _receive_request(self, request: SipMessage, source: Hop, connection: Connection | None) -> None:
         via = request.via_top
-        if via is None or not request.call_id or request.cseq[0] < 0 or not request.first("from"):
+        if via is None:
             _JUNK.inc()  # not even a 400 could be addressed
             return
         method = request.method_name
@@ -297,13 +297,13 @@ class Endpoint:
 
     @staticmethod
     def _server_key(request: SipMessage, method: str) -> Key:
-        """§17.2.3; without the magic cookie, what RFC 2543 compared.
+        """§17.2.3; without the magic cookie, or with nothing behind it, what RFC 2543 compared.
 
         The Call-ID is in it because some peers use one branch again for another call.
         """
         via = request.via_top
         sent_by = via.sent_by.lower() if via else ""
-        if request.branch.startswith(_MAGIC):
+        if request.branch.startswith(_MAGIC) and request.branch != _MAGIC:
             return request.branch, sent_by, request.call_id, method
         return str(via), request.call_id, request.from_tag or "", str(request.cseq[0]), request.request_uri, method
 

@@ -1,6 +1,7 @@
 """Cuts a TCP or TLS stream into SIP messages (RFC 3261 §18.3, RFC 5626 §3.5.1); knows no connection."""
 
 import re
+from collections.abc import Iterator
 
 from app.sip.message import MalformedMessage
 
@@ -16,16 +17,17 @@ class Framer:
         self._buffer = bytearray()
         self._searched = 0  # no end of head before this: each octet is looked at once, however it drips in
         self._wanted: int | None = None  # octets of the message at the buffer's start, once its head is complete
-        self.pings = 0  # double CRLFs in the last feed: each wants one CRLF back
+        self.pings = 0  # double CRLFs so far in this feed: each wants one CRLF back
 
-    def feed(self, data: bytes) -> list[bytes]:
-        """Whole messages, in order; raises MalformedMessage (no Content-Length, too long, not SIP)."""
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Whole messages, in order, each as it is asked for; then raises MalformedMessage if what follows is none.
+
+        That is one without a Content-Length, too long, or not SIP: those before it are to be answered all the same.
+        """
         self._buffer += data
         self.pings = 0
-        messages = []
         while (message := self._next()) is not None:
-            messages.append(message)
-        return messages
+            yield message
 
     def _next(self) -> bytes | None:
         if self._wanted is None:

@@ -255,9 +255,20 @@ class SipMessage(SIPMessage):
             values = self._index.get(name)
             if values is not None and len(values) > 1:
                 return f"{name} is there more than once"
-        if (self.via_top is None) if self.is_request else not self.branch:
-            return "the topmost Via cannot be read, or has no branch"
-        return self._validate_method() or self._validate_length()
+        return self._validate_vias() or self._validate_method() or self._validate_length()
+
+    def _validate_vias(self) -> str | None:
+        vias = self.all("via")
+        if not self.is_request:
+            if len(vias) > 1:
+                return "more than one Via is left: it was meant for somebody behind us (§8.1.3.3)"
+            return None if self.branch else "the Via has no branch"
+        for value in vias:
+            try:
+                Via.parse(value)
+            except HeaderError as error:
+                return f"via: {error}"
+        return None
 
     def _validate_method(self) -> str | None:
         number, method = self.cseq

@@ -106,20 +106,23 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._touch()
         try:
-            messages = self._framer.feed(data)
+            for message in self._framer.feed(data):
+                self._answer_pings()
+                self._owner.received(message, self.remote, self)
+            self._answer_pings()
         except MalformedMessage:
             self._owner.junk()
             self.close()
-            return
-        for _ in range(self._framer.pings):
-            self.write(_PONG)
-        for message in messages:
-            self._owner.received(message, self.remote, self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.fail(
             f"the connection to {self.remote.host} port {self.remote.port} was lost: {exc or 'closed by the peer'}"
         )
+
+    def _answer_pings(self) -> None:
+        for _ in range(self._framer.pings):
+            self.write(_PONG)
+        self._framer.pings = 0
 
     def _touch(self) -> None:
         if self._idle is not None:
