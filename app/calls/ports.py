@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol, TypedDict
+from typing import Any, Literal, Protocol, TypedDict
 
 from app.calls.audio import Audio
 from app.calls.outcome import Outcome
@@ -83,6 +83,7 @@ class Pressed:
 
     at: datetime
     key: str  # 0-9 * # A-D
+    by: Literal["rtp", "info", "tone"] = "rtp"  # a bridge passes on what came by RTP; of the others its owner does
 
 
 @dataclass(frozen=True, slots=True)
