@@ -297,7 +297,8 @@ def local_host(settings: Settings) -> LocalHost:
 
 @asynccontextmanager
 async def _database(settings: Settings, role: str) -> AsyncIterator[tuple[Database, Sealer]]:
-    database = Database(settings.database_url.get_secret_value(), name=f"dial {role}")
+    url = settings.database_url.get_secret_value()
+    database = Database(url, pool_size=settings.database_pool, name=f"dial {role}")
     try:
         yield database, Sealer(settings.secret_key.get_secret_value())
     finally:

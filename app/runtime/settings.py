@@ -24,6 +24,9 @@ class Settings(BaseSettings):
     database_url: SecretStr = Field(
         SecretStr(""), description="PostgreSQL address (postgresql://…); empty: an embedded one"
     )
+    database_pool: int = Field(
+        10, ge=2, le=1000, description="connections that one process keeps, beside those that listen"
+    )
     data_dir: Path = Field(Path(".data"), description="where the embedded database, the first account and the key live")
     http_host: str = Field("127.0.0.1", description="address of the API")
     http_port: int = Field(8080, ge=0, le=65535, description="port of the API")
