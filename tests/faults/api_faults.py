@@ -24,7 +24,7 @@ FOR EACH ROW EXECUTE FUNCTION fault_commit();
 """
 
 
-@fault("api-after-202", calls=40)
+@fault("api-after-202", calls=40, full=(1000, 1))
 async def after_202(stage: Stage, calls: int) -> Told:
     """API killed 0-50 ms after its 202, again and again: what was promised is stored and dialled once."""
     kills = 0
@@ -37,7 +37,7 @@ async def after_202(stage: Stage, calls: int) -> Told:
     return Told(notes=[f"{kills} kills"])
 
 
-@fault("api-before-answer", calls=40)
+@fault("api-before-answer", calls=40, full=(500, 1))
 async def before_answer(stage: Stage, calls: int) -> Told:
     """API killed after the COMMIT and before its answer; the client repeats with its Idempotency-Key."""
     await stage.run(HOLD_COMMIT)

@@ -4,7 +4,8 @@ The product's bytes (reading and writing messages) are shared, its state machine
 
 The user part is words with hyphens between them: ``silent`` (no answer of any kind), ``forever`` (rings, never
 answers), ``busy``, ``rN`` (rings N ms, then answers), ``direct`` (answers without ringing), ``tN`` (hangs up after
-N ms of talk; without it, it talks for ever), ``bN`` (answers a BYE after N ms).
+N ms of talk; without it, it talks for ever), ``bN`` (answers a BYE after N ms), ``media`` (sends RTP),
+``flood`` (says 180 a thousand times a second while it rings). Orders on stdin set the line: `tests.faults.line`.
 """
 
 import asyncio
@@ -20,10 +21,12 @@ from app.demo.talk import answer_sdp
 from app.sip import build
 from app.sip.headers import Address, Target
 from app.sip.message import MalformedMessage, SipMessage
+from tests.faults.line import Line, Voice, follow_orders
 
 HOST = "127.0.0.1"
 _T1, _T2, _LIFETIME = 0.5, 4.0, 32.0  # seconds, RFC 3261 §17.1.1.1
 _RECEIVE_BUFFER = 4 * 1024 * 1024  # bytes
+_FLOOD_SECONDS, _FLOOD_TICK, _FLOOD_PER_TICK = 4.0, 0.01, 10  # a thousand a second
 
 Peer = tuple[str, int]
 
@@ -41,20 +44,31 @@ class Log:
 class Hearing(asyncio.DatagramProtocol):
     """One RTP socket for all calls: who sends is told by the source, the longest silence of each is kept."""
 
-    def __init__(self) -> None:
+    def __init__(self, line: Line) -> None:
+        self._line = line
         self._last: dict[Peer, float] = {}
         self._gap: dict[Peer, float] = {}
         self._packets: dict[Peer, int] = {}
-        self.lately = 0  # packets since it was last set to 0
+        self.lately = 0  # packets since it was last taken
+        self._late: list[float] = []  # how far each gap was from 20 ms
 
     def datagram_received(self, data: bytes, addr: Peer) -> None:
+        if self._line.cut:
+            return
         self.lately += 1
         now = time.monotonic()
         last = self._last.get(addr)
         if last is not None:
             self._gap[addr] = max(self._gap.get(addr, 0.0), now - last)
+            self._late.append(abs(now - last - 0.02))
         self._last[addr] = now
         self._packets[addr] = self._packets.get(addr, 0) + 1
+
+    def take_lately(self) -> tuple[int, float]:
+        """Packets since the last time, and the 99th percentile (ms) of how far their gaps were from 20 ms."""
+        late, packets = sorted(self._late), self.lately
+        self._late, self.lately = [], 0
+        return packets, round(late[len(late) * 99 // 100] * 1000, 1) if late else 0.0
 
     def take(self, peer: Peer | None) -> tuple[int, float]:
         """Packets and the longest gap (s) of `peer`, which is forgotten: its port may serve another call next."""
@@ -67,7 +81,9 @@ class Hearing(asyncio.DatagramProtocol):
 class Callee(asyncio.DatagramProtocol):
     def __init__(self, log: Log) -> None:
         self.log = log
-        self.hearing = Hearing()
+        self.line = Line()
+        self.hearing = Hearing(self.line)
+        self.voice = Voice(self.line)
         self.port = 0
         self.rtp_port = 0
         self._calls: dict[str, Call] = {}
@@ -77,6 +93,7 @@ class Callee(asyncio.DatagramProtocol):
         loop = asyncio.get_running_loop()
         heard, _ = await loop.create_datagram_endpoint(lambda: self.hearing, local_addr=(HOST, 0))
         self._transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=(HOST, 0))
+        self.voice.start(heard)
         for transport in (heard, self._transport):
             transport.get_extra_info("socket").setsockopt(1, 8, _RECEIVE_BUFFER)  # SOL_SOCKET, SO_RCVBUF
         self.port = int(self._transport.get_extra_info("sockname")[1])
@@ -84,9 +101,12 @@ class Callee(asyncio.DatagramProtocol):
 
     def send(self, data: bytes, peer: Peer) -> None:
         if self._transport is not None:
-            self._transport.sendto(data, peer)
+            self.line.carry(self._transport.sendto, data, peer)
 
     def datagram_received(self, data: bytes, addr: Peer) -> None:
+        self.line.carry(self._received, data, addr)
+
+    def _received(self, data: bytes, addr: Peer) -> None:
         try:
             message = SipMessage.decode(data)
         except MalformedMessage:
@@ -138,12 +158,21 @@ class Call:
             return
         if "direct" not in script:
             self._respond(180)
+        if "flood" in script:
+            await self._flood()
         if "forever" in script:
             return
         await asyncio.sleep(_milliseconds(script, "r", 100))
         if self._state == "early":
             self._state = "answered"
             self._final(200)
+
+    async def _flood(self) -> None:
+        end = time.monotonic() + _FLOOD_SECONDS
+        while self._state == "early" and time.monotonic() < end:
+            for _ in range(_FLOOD_PER_TICK):
+                self._callee.send(self._newest, self._peer)
+            await asyncio.sleep(_FLOOD_TICK)
 
     def _on_invite(self, message: SipMessage, peer: Peer) -> None:
         if message.branch in self._branches:
@@ -159,6 +188,8 @@ class Call:
         if self._state == "answered":
             self._state = "confirmed"
             self._tell("ACK")
+            if "media" in self._script and (source := _media_source(self._invite)):
+                self._callee.voice.add(self._invite.call_id, source)
             if (talk := _milliseconds(self._script, "t", -1)) >= 0:
                 asyncio.get_running_loop().call_later(talk, self._hang_up)
 
@@ -204,6 +235,7 @@ class Call:
 
     def _end(self) -> None:
         self._state = "ended"
+        self._callee.voice.remove(self._invite.call_id)
         packets, gap = self._callee.hearing.take(_media_source(self._invite))
         self._tell("ended", packets=packets, gap=round(gap, 3))
 
@@ -282,14 +314,17 @@ async def _main(path: Path) -> None:
     print(callee.port, flush=True)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    orders = asyncio.create_task(follow_orders(callee.line.obey))
     parent, talked = os.getppid(), 0
     while not stop.is_set() and os.getppid() == parent:  # nobody is left behind when the harness dies
         try:
             await asyncio.wait_for(stop.wait(), 1)
         except TimeoutError:
-            if callee.hearing.lately or talked:
-                callee.log.write("rtp", packets=callee.hearing.lately)
-            talked, callee.hearing.lately = callee.hearing.lately, 0
+            packets, jitter = callee.hearing.take_lately()
+            if packets or talked:
+                callee.log.write("rtp", packets=packets, jitter=jitter)
+            talked = packets
+    orders.cancel()
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ import time
 from collections import Counter
 from typing import Any
 
+import httpx
+
 from tests.faults.stage import Stage
 
 _AT_ONCE = 10
@@ -62,6 +64,57 @@ class Steady:
             task.add_done_callback(self._requests.discard)
             number += 1
             await asyncio.sleep(self._every)
+
+
+class Health:
+    """Asks /healthz again and again until left; `p99` in milliseconds."""
+
+    def __init__(self, stage: Stage, every: float = 0.02) -> None:
+        self._stage = stage
+        self._every = every
+        self._seconds: list[float] = []
+        self._wrong: Counter[int] = Counter()
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> "Health":
+        self._task = asyncio.create_task(self._run())
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    @property
+    def p99(self) -> float:
+        return sorted(self._seconds)[len(self._seconds) * 99 // 100] * 1000 if self._seconds else 0.0
+
+    def problems(self, most: float = 100.0) -> list[str]:
+        found = [f"/healthz p99 {self.p99:.0f} ms"] if self.p99 >= most else []
+        return found + ([f"/healthz answered {dict(self._wrong)}"] if self._wrong else [])
+
+    async def _run(self) -> None:
+        async with httpx.AsyncClient(timeout=5) as http:  # its own: it must not wait for the load's connections
+            while True:
+                started = time.monotonic()
+                try:
+                    status = (await http.get(f"{self._stage.service.url}/healthz")).status_code
+                except httpx.TransportError:
+                    status = 0
+                self._seconds.append(time.monotonic() - started)
+                if status != 200:
+                    self._wrong[status] += 1
+                await asyncio.sleep(self._every)
+
+
+async def statuses(stage: Stage, **wanted: str) -> list[str]:
+    """Legs whose status is not that of the first word of their script; hyphens in a word are underscores there."""
+    rows = await stage.rows(
+        "SELECT substring(to_uri FROM 'sip:([^@-]+)') AS script, status, reason, count(*) AS n FROM calls"
+        " WHERE parent_sid IS NOT NULL GROUP BY 1, 2, 3 ORDER BY 1"
+    )
+    wrong = [row for row in rows if row["script"] in wanted and row["status"] not in wanted[row["script"]].split("|")]
+    return [f"{row['n']} {row['script']} ended {row['status']}/{row['reason']}" for row in wrong]
 
 
 def answers(stage: Stage) -> str:

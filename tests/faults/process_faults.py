@@ -6,10 +6,13 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from tests.faults.load import answers, place, surely
-from tests.faults.stage import LOOPBACK, Stage
+from tests.faults.stage import LOOPBACK, Plan, Stage
 from tests.faults.suite import fault
 from tests.faults.verdict import Told
 from tests.kit.service import ROOT, free_port
@@ -73,7 +76,7 @@ async def sigterm(stage: Stage, calls: int) -> Told:
     )
 
 
-@fault("waiting-10000", calls=10_000, workers=2, long=True, DIAL_MAX_WAIT="600", DIAL_MAX_CALLS="60")
+@fault("waiting-10000", calls=10_000, plan=Plan(workers=2), long=True, DIAL_MAX_WAIT="600", DIAL_MAX_CALLS="60")
 async def waiting(stage: Stage, calls: int) -> Told:
     """10,000 dials wait for 120 places: each is claimed once, in the order in which they came."""
     clients = 40
@@ -160,6 +163,28 @@ async def _waits(stage: Stage, what: str, database: dict[str, str]) -> list[str]
                 # Nothing runs yet: to die of the signal itself is as good as an orderly end.
                 problems += [f"{what}: {role} ended with {code} at SIGTERM"] if code not in (0, -signal.SIGTERM) else []
     return problems
+
+
+@contextmanager
+def beside(stage: Stage, role: str, **settings: str) -> Iterator["subprocess.Popen[str]"]:
+    """One more process of a role, on the same database, that the supervisor knows nothing of."""
+    key = (stage.folder / "data" / "secret.key").read_text().strip()
+    port = free_port()
+    environment = {
+        "DIAL_DATABASE_URL": stage.database_url, "DIAL_SECRET_KEY": key, "DIAL_SIP_PORT": str(port),
+        "DIAL_RTP_PORTS": "45000-45399", **settings,
+    }  # fmt: skip
+    process = _start(stage, role, environment)
+    lines: list[str] = []
+    reading = threading.Thread(target=lambda: lines.extend(process.stdout or ()), daemon=True)
+    reading.start()
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        _ended(process)
+        reading.join(5)
+        stage.said_before += lines
 
 
 def _ended(process: "subprocess.Popen[str]") -> int:

@@ -12,7 +12,7 @@ import psycopg
 
 from tests.faults.load import surely
 from tests.faults.process_faults import mixed
-from tests.faults.stage import Stage
+from tests.faults.stage import Plan, Stage
 from tests.faults.suite import fault
 from tests.faults.verdict import Told
 
@@ -101,7 +101,7 @@ class Reaper:
         self.hit |= dict.fromkeys(held, time.time())
 
 
-@fault("random", calls=2000, workers=2, long=True, DIAL_MAX_WAIT="20")
+@fault("random", calls=2000, plan=Plan(workers=2), long=True, DIAL_MAX_WAIT="20")
 async def random_kills(stage: Stage, calls: int) -> Told:
     """Thousands of calls while random processes are killed; every one has one end, told at least once."""
     reaper = Reaper(stage)

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import Any
 
 import httpx
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 
 from app.store import migrate
@@ -34,11 +35,19 @@ Entry = dict[str, Any]
 
 @dataclass(slots=True)
 class Peer:
-    """A child process that logs JSON lines: the callee, or the customer's application."""
+    """A child process that logs JSON lines: callee, customer's application, or what stands before the database."""
 
     process: "subprocess.Popen[str]"
     port: int
     log: Path
+
+    def order(self, **what: object) -> None:
+        """Replace what it was told before; returns once it has heard."""
+        if self.process.stdin is None or self.process.stdout is None:
+            raise RuntimeError("it has no ears")
+        self.process.stdin.write(json.dumps(what) + "\n")
+        self.process.stdin.flush()
+        self.process.stdout.readline()
 
     def entries(self) -> list[Entry]:
         text = self.log.read_text() if self.log.exists() else ""
@@ -49,16 +58,17 @@ class Peer:
 
 
 @contextmanager
-def peer(module: str, log: Path) -> Iterator[Peer]:
-    command = [sys.executable, "-m", module, str(log)]
-    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+def peer(module: str, log: Path, *arguments: str) -> Iterator[Peer]:
+    command = [sys.executable, "-m", module, str(log), *arguments]
+    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         line = process.stdout.readline() if process.stdout else ""
         if not line.strip():
             raise RuntimeError(f"{module} did not start")
         yield Peer(process, int(line), log)
     finally:
-        process.send_signal(signal.SIGTERM)
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
         process.wait(10)
 
 
@@ -125,6 +135,9 @@ class Stage:
     latencies: list[tuple[int, float]] = field(default_factory=list)  # status (0: no answer) and seconds
     http: httpx.AsyncClient = field(default_factory=httpx.AsyncClient)
     said_before: list[str] = field(default_factory=list)  # by products that were killed
+    times: int = 1  # how often the fault is to be injected
+    between: Peer | None = None  # what stands before the database, if this fault wants it
+    wrapper: Sequence[str] = ()  # the command that starts the product in a place of its own
     _products: ExitStack = field(default_factory=ExitStack)
 
     def target(self, script: str) -> str:
@@ -139,10 +152,9 @@ class Stage:
     async def dial(self, request: dict[str, Any], key: str | None = None) -> str | None:
         """Place it; the sid of the 202, None when it was refused or nobody answered."""
         headers = {"Idempotency-Key": key} if key else {}
-        auth = (self.service.account_sid, self.service.auth_token)
         started = time.monotonic()
         try:
-            answer = await self.http.post(f"{self.service.url}/v1/dials", json=request, headers=headers, auth=auth)
+            answer = await self.http.post(f"{self.service.url}/v1/dials", json=request, headers=headers, auth=self.auth)
         except httpx.TransportError:
             self.latencies.append((0, time.monotonic() - started))
             return None
@@ -153,6 +165,14 @@ class Stage:
         call = answer.json()
         self.placed[call["sid"]] = call
         return str(call["sid"])
+
+    @property
+    def auth(self) -> tuple[str, str]:
+        return self.service.account_sid, self.service.auth_token
+
+    def open(self, module: str, log: str, *arguments: str) -> Peer:
+        """Another child of this stage, ended with it."""
+        return self._products.enter_context(peer(module, self.folder / log, *arguments))
 
     async def status(self, path: str) -> int:
         """The HTTP status of a GET; 0 when nobody answered within 5 s."""
@@ -225,6 +245,11 @@ class Stage:
         )
         return [row["sid"] for row in rows]
 
+    def family(self, sids: Iterable[str], at: float) -> dict[str, float]:
+        """These calls and their legs, with a time."""
+        placed = [self.placed[sid] for sid in sids]
+        return {sid: at for call in placed for sid in (call["sid"], *(leg["sid"] for leg in call["legs"]))}
+
     async def pause(self, seconds: float) -> None:
         """Let time pass, where the fault is that time passes."""
         await asyncio.sleep(seconds)
@@ -233,9 +258,10 @@ class Stage:
         """Over the API, once everything that was lost after `lost_since` has been rescued."""
         if lost_since:
             await self.pause(15 - (time.time() - lost_since))
-        auth = (self.service.account_sid, self.service.auth_token)
         for row in await self.rows("SELECT sid FROM calls WHERE end_time IS NULL AND parent_sid IS NULL"):
-            await self.http.post(f"{self.service.url}/v1/calls/{row['sid']}", json={"status": "completed"}, auth=auth)
+            await self.http.post(
+                f"{self.service.url}/v1/calls/{row['sid']}", json={"status": "completed"}, auth=self.auth
+            )
 
     def kill(self, role: str, number: signal.Signals = signal.SIGKILL) -> float:
         """Send a signal to every process of a role; when it was sent (wall clock)."""
@@ -252,7 +278,8 @@ class Stage:
         """The product anew, on the same ports and the same data."""
         self.said_before += self.service.lines
         self.service = await asyncio.to_thread(
-            self._products.enter_context, running_service(self.folder / "data", **self.settings)
+            self._products.enter_context,
+            running_service(self.folder / "data", wrapper=self.wrapper, **self.settings),
         )
 
     async def stop(self) -> int:
@@ -267,36 +294,59 @@ def _forget_embedded(data_dir: Path) -> None:
 
 
 @asynccontextmanager
-async def stage(server: Server, folder: Path, *, workers: int = 1, **settings: str) -> AsyncIterator[Stage]:
+async def stage(server: Server, folder: Path, plan: "Plan", **settings: str) -> AsyncIterator[Stage]:
     """Curtain up: everything started and ready, with an empty database; everything stopped at the end.
 
     With DIAL_DATABASE_URL="" the product's own embedded database is used, else a new one on `server`.
     """
     folder.mkdir(parents=True)
     url = settings.get("DIAL_DATABASE_URL", server.fresh())
-    sip = free_port()
+    with ExitStack() as products:
+        if not url:
+            products.callback(_forget_embedded, folder / "data")
+        callee = products.enter_context(peer("tests.faults.callee", folder / "callee.log"))
+        receiver = products.enter_context(peer("tests.faults.customer_app", folder / "receiver.log"))
+        between, seen = None, url
+        if plan.between:
+            where = conninfo_to_dict(url)
+            place = (str(where["host"]), str(where["port"]))
+            between = products.enter_context(peer("tests.faults.between", folder / "between.log", *place))
+            seen = url.replace(f":{place[1]}/", f":{between.port}/")
+        environment = _environment(seen, plan.workers) | settings
+        service = await asyncio.to_thread(
+            products.enter_context, running_service(folder / "data", wrapper=plan.wrapper, **environment)
+        )
+        url = url or embedded_url(folder / "data")
+        async with httpx.AsyncClient(timeout=10, limits=httpx.Limits(max_connections=400)) as http:
+            yield Stage(
+                server, url, callee, receiver, folder, environment, service,
+                http=http, times=plan.times, between=between, wrapper=plan.wrapper, _products=products,
+            )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the stage of a fault must have."""
+
+    workers: int = 1
+    between: bool = False
+    times: int = 1
+    wrapper: tuple[str, ...] = ()
+
+
+def _environment(url: str, workers: int) -> dict[str, str]:
     low = 20_000 + secrets.randbelow(100) * 100
-    environment = {
+    return {
         "DIAL_DATABASE_URL": url,
         "DIAL_HTTP_PORT": str(free_port()),
-        "DIAL_SIP_PORT": str(sip),
+        "DIAL_SIP_PORT": str(free_port()),
         "DIAL_RTP_PORTS": f"{low}-{low + 399 * workers + workers - 1}",
         "DIAL_HTTP_ALLOW": LOOPBACK,
         "DIAL_SIP_ALLOW": LOOPBACK,
         "DIAL_WORKERS": str(workers),
         "DIAL_WEBHOOK_RETRIES": RETRIES,
         "DIAL_DRAIN_SECONDS": "5",
-        **settings,
     }
-    with ExitStack() as products:
-        if not url:
-            products.callback(_forget_embedded, folder / "data")
-        callee = products.enter_context(peer("tests.faults.callee", folder / "callee.log"))
-        receiver = products.enter_context(peer("tests.faults.customer_app", folder / "receiver.log"))
-        service = await asyncio.to_thread(products.enter_context, running_service(folder / "data", **environment))
-        url = url or embedded_url(folder / "data")
-        async with httpx.AsyncClient(timeout=10, limits=httpx.Limits(max_connections=400)) as http:
-            yield Stage(server, url, callee, receiver, folder, environment, service, http=http, _products=products)
 
 
-__all__ = ["FINAL", "Entry", "Peer", "Server", "Stage", "peer", "stage"]
+__all__ = ["FINAL", "Entry", "Peer", "Plan", "Server", "Stage", "peer", "stage"]

@@ -1,19 +1,20 @@
-"""The list of faults by name, how one is run, and the table that comes out. Injects none itself."""
+"""The list of faults by name, and how one is run. Injects none itself."""
 
 import shutil
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests.faults.stage import Server, Stage, stage
+from tests.faults.stage import Plan, Server, Stage, stage
 from tests.faults.verdict import Row, Told, judge
 
 Inject = Callable[[Stage, int], Awaitable[Told]]  # the number is how many calls
 
 _FINAL_WITHIN = 90.0  # seconds: dial timeout + 60
 _DELIVERED_WITHIN = 90.0
+_PLAN = Plan()  # nothing out of the ordinary
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +22,10 @@ class Fault:
     name: str
     inject: Inject
     calls: int
-    workers: int
+    plan: Plan
     settings: dict[str, str]
-    long: bool  # only when it is asked for by name
+    long: bool  # only in the full form, or when it is asked for by name
+    full: tuple[int, int]  # calls, and how often the fault is injected, in the full form
     what: str
 
 
@@ -31,24 +33,31 @@ FAULTS: dict[str, Fault] = {}
 
 
 def fault(
-    name: str, *, calls: int = 20, workers: int = 1, long: bool = False, **settings: str
+    name: str,
+    *,
+    calls: int = 20,
+    plan: Plan = _PLAN,
+    full: tuple[int, int] | None = None,
+    long: bool = False,
+    **settings: str,
 ) -> Callable[[Inject], Inject]:
     """Register an injector; its docstring's first line says what it does."""
 
     def register(inject: Inject) -> Inject:
         what = (inject.__doc__ or "").strip().splitlines()[0]
-        FAULTS[name] = Fault(name, inject, calls, workers, settings, long, what)
+        FAULTS[name] = Fault(name, inject, calls, plan, settings, long, full or (calls, plan.times), what)
         return inject
 
     return register
 
 
-async def run(one: Fault, server: Server, folder: Path, calls: int | None = None) -> Row:
+async def run(one: Fault, server: Server, folder: Path, calls: int | None = None, *, full: bool = False) -> Row:
     """Inject it, let the dust settle, judge."""
     started = time.monotonic()
+    plan = replace(one.plan, times=one.full[1]) if full else one.plan
     try:
-        async with stage(server, folder / one.name, workers=one.workers, **one.settings) as scene:
-            told = await one.inject(scene, calls or one.calls)
+        async with stage(server, folder / one.name, plan, **one.settings) as scene:
+            told = await one.inject(scene, calls or (one.full[0] if full else one.calls))
             await scene.until_final(_FINAL_WITHIN)
             if not told.never:
                 await scene.until_delivered(_DELIVERED_WITHIN)
@@ -62,7 +71,7 @@ async def run(one: Fault, server: Server, folder: Path, calls: int | None = None
     return row
 
 
-async def run_all(names: list[str], calls: int | None, show: Callable[[Row], None]) -> list[Row]:
+async def run_all(names: list[str], calls: int | None, show: Callable[[Row], None], *, full: bool = False) -> list[Row]:
     """One after the other, on one PostgreSQL server."""
     folder = Path(tempfile.mkdtemp(prefix="dial-faults-"))
     server = Server(folder)
@@ -70,7 +79,7 @@ async def run_all(names: list[str], calls: int | None, show: Callable[[Row], Non
     try:
         server.start()
         for name in names:
-            row = await run(FAULTS[name], server, folder, calls)
+            row = await run(FAULTS[name], server, folder, calls, full=full)
             rows.append(row)
             show(row)
     finally:
@@ -105,23 +114,4 @@ def _keep(scene: Stage, name: str) -> None:
             shutil.copy(log, kept / log.name)
 
 
-COLUMNS = (
-    ("calls", "calls"), ("finals", "finals"), ("lost", "lost"), ("owed", "owed"), ("accepted", "accepted"),
-    ("twice", "twice"), ("missing", "missing"), ("dead", "dead"), ("holes", "holes"),
-    ("re-INVITE", "reinvited"), ("up", "up"), ("final s", "final_s"), ("wire s", "wire_s"), ("left", "left"),
-    ("took s", "took_s"),
-)  # fmt: skip
-
-
-def heading() -> str:
-    return f"{'fault':<28}" + "".join(f"{title:>10}" for title, _ in COLUMNS) + "  verdict"
-
-
-def line(row: Row) -> str:
-    cells = "".join(f"{getattr(row, name):>10}" for _, name in COLUMNS)
-    said = "passed" if row.passed else "FAILED: " + "; ".join(row.problems)
-    notes = f"  ({'; '.join(row.notes)})" if row.notes else ""
-    return f"{row.fault:<28}{cells}  {said}{notes}"
-
-
-__all__ = ["FAULTS", "Fault", "fault", "heading", "line", "run", "run_all"]
+__all__ = ["FAULTS", "Fault", "fault", "run", "run_all"]

@@ -6,7 +6,8 @@ import pytest
 
 from tests.faults import random_kills  # noqa: F401 - registers its faults
 from tests.faults.stage import Server
-from tests.faults.suite import FAULTS, heading, line, run
+from tests.faults.suite import FAULTS, run
+from tests.faults.table import heading, line
 
 
 @pytest.mark.timeout(180)

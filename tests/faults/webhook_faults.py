@@ -15,19 +15,21 @@ _ODD = ("hang", "drip", "reset", "500", "429", "410", "down/4")
 _NEVER = ("hang", "drip", "reset", "500", "429", "410")  # what is owed to these stays owed, or dies
 
 
-@fault("dispatcher-unmarked", calls=50)
+@fault("dispatcher-unmarked", calls=50, full=(10, 100))
 async def unmarked(stage: Stage, calls: int) -> Told:
     """Dispatcher killed after the receiver's answer and before it is written down: sent twice, never lost."""
-    async with await psycopg.AsyncConnection.connect(stage.database_url) as lock:
-        await lock.execute("LOCK TABLE webhook_delivery IN SHARE ROW EXCLUSIVE MODE")
-        await place(stage, calls, "r50-t200")
-        await stage.until(lambda: len({one["id"] for one in stage.receiver.entries()}) >= 8, 20, "attempts")
-        await asyncio.sleep(0.2)
-        stage.kill("webhooks")
-        await lock.rollback()
+    for _ in range(stage.times):
+        async with await psycopg.AsyncConnection.connect(stage.database_url) as lock:
+            await lock.execute("LOCK TABLE webhook_delivery IN SHARE ROW EXCLUSIVE MODE")
+            heard = len(stage.receiver.entries())
+            await place(stage, calls, "r50-t200")
+            await stage.until(lambda wanted=heard + 8: len(stage.receiver.entries()) >= wanted, 20, "attempts")
+            await asyncio.sleep(0.2)
+            stage.kill("webhooks")
+            await lock.rollback()
     await stage.until_final(60)
     await stage.until_delivered(120)
-    return Told(ordered=False)
+    return Told(ordered=False, notes=[f"{stage.times} kills"])
 
 
 @fault("dispatcher-kills", calls=60)

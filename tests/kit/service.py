@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,8 +92,8 @@ def free_port(kind: int = socket.SOCK_STREAM) -> int:
 
 
 @contextmanager
-def running_service(data_dir: Path, **settings: str) -> Iterator[Service]:
-    """Started and ready; stopped with SIGTERM at the end, and its exit status is checked."""
+def running_service(data_dir: Path, *, wrapper: Sequence[str] = (), **settings: str) -> Iterator[Service]:
+    """Started and ready, by the command `wrapper` if one is given; stopped with SIGTERM at the end."""
     sip_port = _free_sip_port()
     low = 20_000 + (sip_port * 7) % 20_000
     environment = {
@@ -105,7 +105,7 @@ def running_service(data_dir: Path, **settings: str) -> Iterator[Service]:
         **settings,
     }
     process = subprocess.Popen(
-        [sys.executable, "-m", "app", "all"],
+        [*wrapper, sys.executable, "-m", "app", "all"],
         cwd=ROOT,
         env=environment,
         stdin=subprocess.DEVNULL,
