@@ -19,8 +19,10 @@ VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager"
 # Every library that `app` imports, and the packages (or top modules) that may.
 HOMES = {
     "alembic": {"store"},
+    "av": {"media"},
     "cryptography": {"store"},
     "dns": {"sip"},
+    "espeakng_loader": {"media"},
     "fastapi": {"api"},
     "fastapi_offline": {"api"},
     "httptools": {"webhooks"},
