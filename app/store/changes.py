@@ -28,6 +28,7 @@ WITH input AS MATERIALIZED (
         start_time timestamptz, ring_time timestamptz, answer_time timestamptz, end_time timestamptz,
         sip_call_id text, sip_response_code smallint, sip_response_reason text, reason text,
         dial_call_status text, dial_call_sid text, dial_call_duration int, dialog jsonb,
+        screening text, recording_sid text, recording_duration int,
         event text, detail jsonb,
         message_id text, destination_id bigint, method text, url text, url_sealed bytea, body text, sequence int)
 ), changed AS (
@@ -46,6 +47,9 @@ WITH input AS MATERIALIZED (
         dial_call_sid = COALESCE(i.dial_call_sid, c.dial_call_sid),
         dial_call_duration = COALESCE(i.dial_call_duration, c.dial_call_duration),
         dialog = COALESCE(i.dialog, c.dialog),
+        screening = COALESCE(i.screening, c.screening),
+        recording_sid = COALESCE(i.recording_sid, c.recording_sid),
+        recording_duration = COALESCE(i.recording_duration, c.recording_duration),
         dialed_at = CASE WHEN i.status = 'initiated' THEN COALESCE(c.dialed_at, now()) ELSE c.dialed_at END,
         worker_id = CASE WHEN i.final THEN NULL ELSE c.worker_id END,
         run_at = CASE WHEN i.final THEN NULL ELSE c.run_at END,

@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -10,18 +10,20 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.calls.call import Call, NewCall
-from app.calls.errors import Fenced, Unavailable
+from app.calls.errors import Unavailable
 from app.calls.sid import AccountSid, CallSid
 from app.runtime import log
+from app.store import held, replacements
 from app.store.calls import GET
 from app.store.database import Database
 from app.store.lost import NOBODY, LostDial, Rescuer, Vigil, take_lost
-from app.store.rows import call_of, row_of, to_json
-from app.store.seal import Sealer, WrongKey
+from app.store.replacements import Replacement
+from app.store.rows import call_of, unsealed
+from app.store.seal import Sealer
 from app.store.statement import statement
 from app.store.workers import LEASE, Capacity, Workers
 
-__all__ = ["Capacity", "ClaimedDial", "DialQueue", "LostDial", "Wanted"]
+__all__ = ["Capacity", "ClaimedDial", "DialQueue", "LostDial", "Replacement", "Wanted"]
 
 T = TypeVar("T")
 _Claim = Callable[[AsyncConnection, int], Awaitable[list[T]]]
@@ -80,20 +82,6 @@ ORDER BY c.leg_index NULLS FIRST
 DISOWN = statement("""
 UPDATE calls SET worker_id = :nobody WHERE worker_id = :worker AND claim_token = ANY(CAST(:tokens AS bigint[]))
 """)
-HOLD_PARENT = statement("""
-SELECT sid FROM calls WHERE sid = :parent AND epoch = :epoch AND worker_id = :worker AND end_time IS NULL FOR UPDATE
-""")
-ADD_LEGS = statement("""
-INSERT INTO calls (sid, account_sid, parent_sid, leg_index, direction, from_uri, to_uri, worker_id, epoch,
-                   callback_url, callback_sealed, callback_method, callback_events)
-SELECT sid, account_sid, parent_sid, leg_index, direction, from_uri, to_uri, :worker, 1,
-       callback_url, callback_sealed, callback_method, callback_events
-FROM json_to_recordset(CAST(:legs AS json)) AS l(
-    sid text, account_sid text, parent_sid text, leg_index int, direction text, from_uri text, to_uri text,
-    callback_url text, callback_sealed bytea, callback_method text, callback_events text[])
-ORDER BY leg_index ON CONFLICT (sid) DO NOTHING
-""")
-THESE = statement("SELECT {CALL} FROM {CALLS} WHERE c.sid = ANY(CAST(:sids AS text[])) ORDER BY c.leg_index")
 WANT = statement("""
 WITH asked AS (
     UPDATE calls SET wanted = :wanted WHERE sid = :sid AND account_sid = :account AND end_time IS NULL RETURNING sid
@@ -111,6 +99,7 @@ class ClaimedDial:
     legs: list[Call]  # all that are stored, by leg_index; after a hand-back some may have ended
     document: bytes  # the plan's JSON, unsealed
     waited: float  # seconds since it became due
+    replacement: bytes | None = None  # the newest document that the API gave it instead while it waited
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,15 +163,19 @@ class DialQueue:
         """A later Dial's legs, held by `worker_id`, once however often it is asked. Raises Fenced when the parent is
         not this worker's any more, or is its own anew: it may have lost it and been given it again.
         """
-        rows = to_json([row_of(leg, self._sealer) for leg in legs])
 
         async def work(connection: AsyncConnection) -> list[Call]:
-            owner = {"parent": parent.sid, "epoch": parent.epoch, "worker": worker_id}
-            if (await connection.execute(HOLD_PARENT, owner)).one_or_none() is None:
-                raise Fenced(f"call {parent.sid} is not ours any more")
-            await connection.execute(ADD_LEGS, {"legs": rows, "worker": worker_id})
-            stored = await connection.execute(THESE, {"sids": [leg.sid for leg in legs]})
-            return [call_of(row, self._sealer) for row in stored.mappings()]
+            return await held.add_legs(connection, worker_id, parent, legs, sealer=self._sealer)
+
+        return await self._database.run(work)
+
+    async def adopt(self, worker_id: int, call: NewCall, dialog: Mapping[str, Any]) -> Call:
+        """A parent that came to this worker by itself, stored in its hands and as dialled: `dialog` ends it on the
+        wire should the worker die. Raises Fenced.
+        """
+
+        async def work(connection: AsyncConnection) -> Call:
+            return await held.adopt(connection, worker_id, call, dialog, sealer=self._sealer)
 
         return await self._database.run(work)
 
@@ -204,13 +197,37 @@ class DialQueue:
 
         async def work(connection: AsyncConnection) -> Wanted | None:
             await connection.execute(WANT, {**key, "wanted": wanted})
-            row = (await connection.execute(GET, key)).mappings().one_or_none()
-            if row is None:
-                return None
-            call = call_of(row, self._sealer)
-            return Wanted(call, call.parent_sid, call.worker_id is not None)
+            return await self._asked_of(connection, key)
 
         return await self._database.run(work)
+
+    async def replace(self, account: AccountSid, sid: str, document: bytes) -> Wanted | None:
+        """Store a parent's new document, if it has not ended, and wake whoever holds it; None: no such call.
+
+        A leg and a call that has ended come back as they are, and nothing is stored.
+        """
+        key = {"account": account, "sid": sid}
+
+        async def work(connection: AsyncConnection) -> Wanted | None:
+            await replacements.replace(connection, key, document, self._sealer)
+            return await self._asked_of(connection, key)
+
+        return await self._database.run(work)
+
+    async def replacements(self, worker_id: int) -> list[Replacement]:
+        """The new documents of this worker's calls, the newest of each, once."""
+
+        async def work(connection: AsyncConnection) -> list[Replacement]:
+            return await replacements.take(connection, worker_id, self._sealer)
+
+        return await self._database.run(work, one=True)
+
+    async def _asked_of(self, connection: AsyncConnection, key: Mapping[str, str]) -> Wanted | None:
+        row = (await connection.execute(GET, key)).mappings().one_or_none()
+        if row is None:
+            return None
+        call = call_of(row, self._sealer)
+        return Wanted(call, call.parent_sid, call.worker_id is not None)
 
     async def wanted(self, worker_id: int) -> list[CallSid]:
         """The calls of this worker that the API wants ended."""
@@ -271,11 +288,15 @@ class DialQueue:
         for row in (await connection.execute(OWN, owner)).mappings():
             call = call_of(row, self._sealer)
             if call.parent_sid is None:
-                parents[call.sid] = (call, _opened(row["sealed"], call, self._sealer))
+                parents[call.sid] = (call, unsealed(row["sealed"], call.sid, self._sealer))
             else:
                 legs[call.parent_sid].append(call)
+        replaced = await replacements.take_of(connection, sids, self._sealer)
         return [
-            ClaimedDial(parents[row.sid][0], legs[row.sid], parents[row.sid][1], float(row.waited)) for row in chosen
+            ClaimedDial(
+                parents[row.sid][0], legs[row.sid], parents[row.sid][1], float(row.waited), replaced.get(row.sid)
+            )
+            for row in chosen
         ]
 
     async def _surely(self, worker_id: int, claim: _Claim[T]) -> list[T]:
@@ -300,12 +321,3 @@ class DialQueue:
             if time.monotonic() - since > _DOUBT_SECONDS:
                 del doubtful[token]
         return found
-
-
-def _opened(sealed: bytes | None, call: Call, sealer: Sealer) -> bytes:
-    """The plan; empty when it cannot be opened, so that the call ends as unreadable and is not claimed for ever."""
-    try:
-        return b"" if sealed is None else sealer.unseal(sealed)
-    except WrongKey as error:
-        _log.error("store.sealed_with_another_key", call=call.sid, error=str(error))
-        return b""

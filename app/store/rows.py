@@ -25,8 +25,8 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _PLAIN = tuple(f.name for f in fields(Call) if f.name not in {"direction", "status", "callback"})
 
 
-def to_json(rows: Sequence[Mapping[str, Any]]) -> str:
-    """For json_to_recordset: one parameter however many rows. Raises ValueError for NaN and its like."""
+def to_json(rows: Sequence[Mapping[str, Any]] | Mapping[str, Any]) -> str:
+    """For json_to_recordset, a mapping for json_to_record: one parameter however many rows. NaN is a ValueError."""
     return json.dumps(rows, default=_plain, allow_nan=False, separators=(",", ":"))
 
 
@@ -49,6 +49,8 @@ def row_of(call: NewCall, sealer: Sealer) -> dict[str, Any]:
         "direction": call.direction,
         "from_uri": call.from_uri,
         "to_uri": call.to_uri,
+        "caller_name": call.caller_name,
+        "forwarded_from": call.forwarded_from,
         **_callback_columns(call.callback, sealer),
     }
 
@@ -80,6 +82,15 @@ def real_url(url: str, sealed: bytes | None, sealer: Sealer) -> str:
     except WrongKey as error:
         _log.error("store.sealed_with_another_key", url=url, error=str(error))
         return url
+
+
+def unsealed(sealed: bytes | None, sid: str, sealer: Sealer) -> bytes:
+    """A call's document; empty when it cannot be opened, so that the call ends as unreadable, not over and over."""
+    try:
+        return b"" if sealed is None else sealer.unseal(sealed)
+    except WrongKey as error:
+        _log.error("store.sealed_with_another_key", call=sid, error=str(error))
+        return b""
 
 
 def origin_of(url: str) -> str:

@@ -28,6 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP
 
 from app.calls.event import Event
+from app.calls.recording import RecordingState
 from app.calls.status import FINAL, Status
 
 metadata = MetaData(
@@ -124,6 +125,11 @@ calls = Table(
     Column("callback_seq", Integer, nullable=False, server_default=_ZERO),
     Column("dialog", JSONB),
     Column("wanted", Text),
+    Column("screening", Text),
+    Column("caller_name", Text),
+    Column("forwarded_from", Text),
+    Column("recording_sid", Text),  # the newest
+    Column("recording_duration", Integer),
     CheckConstraint(f"status IN ({_words(Status)})", name="status"),
     CheckConstraint("direction IN ('inbound', 'outbound-api', 'outbound-dial')", name="direction"),
     CheckConstraint("wanted IN ('completed', 'canceled')", name="wanted"),
@@ -154,6 +160,16 @@ call_document = Table(
     Column("rcml", Text),  # masked
     Column("metadata", JSONB),
     Column("idempotency_key", Text),
+)
+
+# The newest document that a running call was given over the API. Who claims the call anew gets it anew.
+call_replacement = Table(
+    "call_replacement",
+    metadata,
+    Column("call_sid", Text, primary_key=True),
+    Column("number", BigInteger, Identity(always=True), nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("taken_epoch", Integer),  # the call's, when a worker took it
 )
 
 call_event = Table(
@@ -269,6 +285,66 @@ webhook_attempt = Table(
     Column("answer", LargeBinary),
     PrimaryKeyConstraint("delivery_id", "number", "logged_at"),
     postgresql_partition_by="RANGE (logged_at)",
+)
+
+number = Table(
+    "number",
+    metadata,
+    Column("number", Text, primary_key=True),  # the SIP address is one for all accounts
+    Column("account_sid", Text, nullable=False),
+    Column("url", Text, nullable=False),  # masked, like the two below
+    Column("url_sealed", LargeBinary),
+    Column("method", Text, nullable=False),
+    Column("fallback_url", Text),
+    Column("fallback_sealed", LargeBinary),
+    Column("fallback_method", Text, nullable=False),
+    Column("callback_url", Text),
+    Column("callback_sealed", LargeBinary),
+    Column("callback_method", Text),
+    Column("callback_events", ARRAY(Text)),
+    Column("friendly_name", Text),
+    Column("created_at", _TIME, nullable=False, server_default=_NOW),
+    Column("updated_at", _TIME, nullable=False, server_default=_NOW),
+    CheckConstraint("method IN ('GET', 'POST') AND fallback_method IN ('GET', 'POST')", name="methods"),
+    CheckConstraint(
+        "(callback_url IS NULL) = (callback_method IS NULL) AND (callback_url IS NULL) = (callback_events IS NULL)",
+        name="callback_is_whole",
+    ),
+    Index("number_page", "account_sid", "created_at", "number"),
+)
+
+recording = Table(
+    "recording",
+    metadata,
+    Column("sid", Text, primary_key=True),
+    Column("account_sid", Text, nullable=False),
+    Column("call_sid", Text, nullable=False),
+    Column("epoch", Integer, nullable=False),  # the call's, when it began: whose it is when that has changed
+    Column("source", Text, nullable=False),
+    Column("channels", SmallInteger, nullable=False),
+    Column("state", Text, nullable=False, server_default=text("'in-progress'")),
+    Column("started_at", _TIME, nullable=False),
+    Column("duration", Double),
+    Column("size", BigInteger),
+    Column("location", Text),  # where its audio is, from the end until it has been deleted there
+    Column("notice_url", Text),  # masked
+    Column("notice_sealed", LargeBinary),
+    Column("notice_method", Text),
+    Column("notice_events", ARRAY(Text)),
+    Column("ended_at", _TIME),
+    Column("deleted_at", _TIME),
+    CheckConstraint(f"state IN ({_words(RecordingState)})", name="state"),
+    CheckConstraint("source IN ('DialVerb', 'RecordVerb')", name="source"),
+    CheckConstraint("channels IN (1, 2)", name="channels"),
+    CheckConstraint("(state = 'in-progress') = (ended_at IS NULL)", name="running_has_no_end"),
+    CheckConstraint(
+        "(notice_url IS NULL) = (notice_method IS NULL) AND (notice_url IS NULL) = (notice_events IS NULL)",
+        name="notice_is_whole",
+    ),
+    Index("recording_page", "account_sid", "started_at", "sid"),
+    Index("recording_call", "call_sid"),
+    Index("recording_age", "ended_at", postgresql_where=text("deleted_at IS NULL AND ended_at IS NOT NULL")),
+    Index("recording_doomed", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL AND location IS NOT NULL")),
 )
 
 # Copies of what was on the wire, written without the calls' own commits. A row without a direction says how many

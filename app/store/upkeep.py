@@ -32,6 +32,11 @@ DELETE FROM idempotency WHERE (account_sid, key) IN (
     SELECT account_sid, key FROM idempotency WHERE created_at < now() - interval '24 hours'
     ORDER BY account_sid, key LIMIT 10000 FOR UPDATE SKIP LOCKED)
 """)
+FORGET_REPLACEMENTS = statement("""
+DELETE FROM call_replacement WHERE call_sid IN (
+    SELECT r.call_sid FROM call_replacement r JOIN calls c ON c.sid = r.call_sid
+    WHERE c.end_time IS NOT NULL ORDER BY r.call_sid LIMIT 10000)
+""")
 FORGET_SECRETS = statement("DELETE FROM webhook_secret WHERE expires_at < now()")
 
 # A partition is made beside its parent and attached: CREATE ... PARTITION OF would lock out everybody for as long as
@@ -122,4 +127,5 @@ async def _today(connection: AsyncConnection) -> date:
 
 async def _forget(connection: AsyncConnection) -> None:
     await connection.execute(FORGET_KEYS)
+    await connection.execute(FORGET_REPLACEMENTS)
     await connection.execute(FORGET_SECRETS)

@@ -78,7 +78,7 @@ class Sweep:
         found = await self._queue.lost(worker, limit=_AT_ONCE, predecessor=self._predecessor)
         for dial in found:  # all on the wire first: their peers' ears are open while the records are written
             _log.warning("dial.worker_lost", call=dial.parent.sid, worker=dial.worker_id)
-            for leg in dial.legs:
-                if leg.dialog and leg.end_time is None:
-                    loop.spawn(phone.hang_up_stranger(cast(DialogFacts, leg.dialog)), f"hang up {leg.sid}")
+            for call in (*dial.legs, dial.parent):  # a parent with a caller has a dialog of its own
+                if call.dialog and call.end_time is None:
+                    loop.spawn(phone.hang_up_stranger(cast(DialogFacts, call.dialog)), f"hang up {call.sid}")
         return found

@@ -9,8 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.calls.call import NewCall
 from app.store.database import Database
+from app.store.held import ADD_LEGS, HOLD_PARENT
 from app.store.lost import LostDial
-from app.store.queue import ADD_LEGS, HOLD_PARENT, ClaimedDial, DialQueue
+from app.store.queue import ClaimedDial, DialQueue
 from app.store.rows import row_of, to_json
 from app.store.seal import Sealer
 from tests.integration.store.make import leg, place, rows, value
