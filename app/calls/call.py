@@ -35,6 +35,7 @@ class NewCall:
     metadata: Mapping[str, str] | None = None
     caller_name: str | None = None  # display name of an inbound call's From
     forwarded_from: str | None = None  # bare SIP URI of an inbound call's Diversion
+    has_caller: bool = False  # a parent whose first party was called or called us: what documents may hold depends on it
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ class Call:
     forwarded_from: str | None = None
     recording_sid: RecordingSid | None = None  # the newest, and how long it is
     recording_duration: int | None = None  # seconds
+    has_caller: bool = False  # of a parent: there is an ear for <Say>, else the service stands in for the caller
 
     @property
     def duration(self) -> int:
