@@ -29,6 +29,7 @@ HOMES = {
     "httpx": {"webhooks"},
     "lxml": {"rcml"},
     "numpy": {"media"},
+    "obstore": {"recordings"},
     "prometheus_client": {"api", "dialing", "media", "runtime", "sip", "store", "supervisor", "webhooks", "worker"},
     "psycopg": {"store"},
     "pydantic": {"__main__", "api", "runtime", "wiring"},
