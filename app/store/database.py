@@ -12,6 +12,7 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from app.calls.errors import Unavailable
+from app.store.connection import Connection
 from app.store.failure import AWAY, is_collision, is_cut, is_transient, unavailable
 from app.store.listener import Listener
 
@@ -50,7 +51,7 @@ class Database:
         self.conninfo = _conninfo(url, name, _SESSION)
 
         async def connect() -> psycopg.AsyncConnection[tuple[object, ...]]:
-            return await psycopg.AsyncConnection.connect(self.conninfo)
+            return await Connection.connect(self.conninfo)
 
         self.engine: AsyncEngine = create_async_engine(
             "postgresql+psycopg://",

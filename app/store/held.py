@@ -29,12 +29,13 @@ ORDER BY leg_index ON CONFLICT (sid) DO NOTHING
 ADOPT = statement("""
 WITH stored AS (
     INSERT INTO calls (sid, account_sid, direction, from_uri, to_uri, worker_id, epoch, dialed_at, dialog,
-                       caller_name, forwarded_from, callback_url, callback_sealed, callback_method, callback_events)
+                       caller_name, forwarded_from, has_caller,
+                       callback_url, callback_sealed, callback_method, callback_events)
     SELECT sid, account_sid, direction, from_uri, to_uri, :worker, 1, now(), dialog,
-           caller_name, forwarded_from, callback_url, callback_sealed, callback_method, callback_events
+           caller_name, forwarded_from, has_caller, callback_url, callback_sealed, callback_method, callback_events
     FROM json_to_record(CAST(:call AS json)) AS c(
         sid text, account_sid text, direction text, from_uri text, to_uri text, dialog jsonb,
-        caller_name text, forwarded_from text,
+        caller_name text, forwarded_from text, has_caller boolean,
         callback_url text, callback_sealed bytea, callback_method text, callback_events text[])
     ON CONFLICT (sid) DO NOTHING
     RETURNING sid

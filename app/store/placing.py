@@ -36,13 +36,13 @@ WITH keyed AS (
     SELECT c.* FROM json_to_recordset(CAST(:calls AS json)) AS c(
         nr int, root text, keyed boolean, sid text, account_sid text, parent_sid text, leg_index int, direction text,
         from_uri text, to_uri text, caller_name text, forwarded_from text,
-        callback_url text, callback_sealed bytea, callback_method text, callback_events text[])
+        has_caller boolean, callback_url text, callback_sealed bytea, callback_method text, callback_events text[])
     WHERE NOT c.keyed OR c.root IN (SELECT call_sid FROM keyed)
 ), stored AS (
     INSERT INTO calls (sid, account_sid, parent_sid, leg_index, direction, from_uri, to_uri, run_at, caller_name,
-                       forwarded_from, callback_url, callback_sealed, callback_method, callback_events)
+                       forwarded_from, has_caller, callback_url, callback_sealed, callback_method, callback_events)
     SELECT sid, account_sid, parent_sid, leg_index, direction, from_uri, to_uri,
-           CASE WHEN parent_sid IS NULL THEN now() END, caller_name, forwarded_from,
+           CASE WHEN parent_sid IS NULL THEN now() END, caller_name, forwarded_from, has_caller,
            callback_url, callback_sealed, callback_method, callback_events
     FROM placed ORDER BY nr
     ON CONFLICT (sid) DO NOTHING

@@ -202,14 +202,12 @@ class DialQueue:
         return await self._database.run(work)
 
     async def replace(self, account: AccountSid, sid: str, document: bytes) -> Wanted | None:
-        """Store a parent's new document, if it has not ended, and wake whoever holds it; None: no such call.
-
-        A leg and a call that has ended come back as they are, and nothing is stored.
-        """
+        """Store a parent's new document and wake whoever holds it; None: there is no such parent that has not ended."""
         key = {"account": account, "sid": sid}
 
         async def work(connection: AsyncConnection) -> Wanted | None:
-            await replacements.replace(connection, key, document, self._sealer)
+            if not await replacements.replace(connection, key, document, self._sealer):
+                return None
             return await self._asked_of(connection, key)
 
         return await self._database.run(work)

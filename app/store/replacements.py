@@ -45,9 +45,10 @@ class Replacement:
     document: bytes = field(repr=False)  # unsealed; empty when DIAL_SECRET_KEY was changed
 
 
-async def replace(connection: AsyncConnection, key: Mapping[str, str], document: bytes, sealer: Sealer) -> None:
-    """`key` is the account and sid of a parent; one that has ended, and a leg, are left as they are."""
-    await connection.execute(REPLACE, {**key, "sealed": sealer.seal(document)})
+async def replace(connection: AsyncConnection, key: Mapping[str, str], document: bytes, sealer: Sealer) -> bool:
+    """`key` is the account and sid of a parent; one that has ended, and a leg, are left as they are: False."""
+    done = await connection.execute(REPLACE, {**key, "sealed": sealer.seal(document)})
+    return done.one_or_none() is not None
 
 
 async def take(connection: AsyncConnection, worker_id: int, sealer: Sealer) -> list[Replacement]:

@@ -51,6 +51,7 @@ def row_of(call: NewCall, sealer: Sealer) -> dict[str, Any]:
         "to_uri": call.to_uri,
         "caller_name": call.caller_name,
         "forwarded_from": call.forwarded_from,
+        "has_caller": call.has_caller,
         **_callback_columns(call.callback, sealer),
     }
 

@@ -130,6 +130,7 @@ calls = Table(
     Column("forwarded_from", Text),
     Column("recording_sid", Text),  # the newest
     Column("recording_duration", Integer),
+    Column("has_caller", Boolean, nullable=False, server_default=_FALSE),
     CheckConstraint(f"status IN ({_words(Status)})", name="status"),
     CheckConstraint("direction IN ('inbound', 'outbound-api', 'outbound-dial')", name="direction"),
     CheckConstraint("wanted IN ('completed', 'canceled')", name="wanted"),

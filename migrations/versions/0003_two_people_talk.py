@@ -7,13 +7,14 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
-# Columns without a default that is not constant and without a CHECK: neither rewrites nor scans a table that is large.
+# Columns with a constant default or none, and without a CHECK: nothing rewrites or scans a table that may be large.
 _COLUMNS = {
     "screening": "TEXT",
     "caller_name": "TEXT",
     "forwarded_from": "TEXT",
     "recording_sid": "TEXT",
     "recording_duration": "INTEGER",
+    "has_caller": "BOOLEAN DEFAULT false NOT NULL",
 }
 
 _TABLES = {

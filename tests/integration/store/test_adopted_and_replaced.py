@@ -27,7 +27,12 @@ async def register(queue: DialQueue) -> int:
 
 def inbound() -> NewCall:
     return replace(
-        parent(), direction=Direction.INBOUND, caller_name="Bob", forwarded_from="sip:carol@h", metadata={"a": "b"}
+        parent(),
+        direction=Direction.INBOUND,
+        caller_name="Bob",
+        forwarded_from="sip:carol@h",
+        metadata={"a": "b"},
+        has_caller=True,
     )
 
 
@@ -37,6 +42,7 @@ async def test_an_adopted_call_is_held_dialled_and_shown_with_its_caller(databas
     stored = await queue.adopt(worker, call, DIALOG)
     assert (stored.worker_id, stored.epoch, stored.status, stored.dialog) == (worker, 1, Status.QUEUED, DIALOG)
     assert (stored.caller_name, stored.forwarded_from, stored.metadata) == ("Bob", "sip:carol@h", {"a": "b"})
+    assert stored.has_caller
     assert await CallReads(database, sealer).get(ACCOUNT, call.sid) == stored
     assert await queue.claim(worker, limit=10, max_wait=600) == []
     assert await value(database, "SELECT dialed_at IS NOT NULL FROM calls WHERE sid = :sid", sid=call.sid)
@@ -131,15 +137,11 @@ async def test_a_waiting_call_is_claimed_with_its_new_document_and_again_after_a
 async def test_legs_ended_calls_and_calls_of_others_are_not_replaced(database: Database, sealer: Sealer) -> None:
     first, second = await place(database, sealer)
     queue = DialQueue(database, sealer)
-    of_leg = await queue.replace(ACCOUNT, second.sid, b"new")
-    assert of_leg is not None
-    assert of_leg.parent_sid == first.sid
+    assert await queue.replace(ACCOUNT, second.sid, b"new") is None
     assert await queue.replace(new_account_sid(), first.sid, b"new") is None
     async with changes(database, sealer) as writer:
         await writer.write(change(first.sid, 1, Status.FAILED))
-    ended = await queue.replace(ACCOUNT, first.sid, b"new")
-    assert ended is not None
-    assert ended.call.status is Status.FAILED
+    assert await queue.replace(ACCOUNT, first.sid, b"new") is None
     assert await value(database, "SELECT count(*) FROM call_replacement") == 0
 
 
