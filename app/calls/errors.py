@@ -54,6 +54,14 @@ class KeyConflict(DialError):
     """The Idempotency-Key was used with another request within its 24 hours."""
 
 
+class NumberTaken(DialError):
+    """Somebody has that number already; whose it is, is told to nobody."""
+
+
+class RecordingRuns(DialError):
+    """The recording has not ended yet: there is nothing to fetch or to delete."""
+
+
 class CallFinished(DialError):
     """The call is over; nothing can be asked of it any more."""
 

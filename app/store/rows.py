@@ -34,7 +34,7 @@ def call_of(row: RowMapping, sealer: Sealer) -> Call:
     return Call(
         direction=Direction(row["direction"]),
         status=Status(row["status"]),
-        callback=_callback_of(row, sealer),
+        callback=callback_of(row, sealer),
         **{name: row[name] for name in _PLAIN},
     )
 
@@ -52,7 +52,7 @@ def row_of(call: NewCall, sealer: Sealer) -> dict[str, Any]:
         "caller_name": call.caller_name,
         "forwarded_from": call.forwarded_from,
         "has_caller": call.has_caller,
-        **_callback_columns(call.callback, sealer),
+        **callback_columns(call.callback, sealer),
     }
 
 
@@ -106,14 +106,14 @@ def _origin(authority: str) -> str:
     return f"{parts.scheme}://{host}:{parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)}"
 
 
-def _callback_of(row: RowMapping, sealer: Sealer) -> Callback | None:
+def callback_of(row: RowMapping | Mapping[str, Any], sealer: Sealer) -> Callback | None:
     if row["callback_url"] is None:
         return None
     url = real_url(row["callback_url"], row["callback_sealed"], sealer)
     return Callback(url, cast(HttpMethod, row["callback_method"]), frozenset(map(Event, row["callback_events"])))
 
 
-def _callback_columns(callback: Callback | None, sealer: Sealer) -> dict[str, Any]:
+def callback_columns(callback: Callback | None, sealer: Sealer) -> dict[str, Any]:
     if callback is None:
         return {}
     url, sealed = sealed_url(callback.url, sealer)
