@@ -26,6 +26,7 @@ _HOST = re.compile(r"[A-Za-z0-9_.-]++\Z")
 _TARGET = re.compile(r"(sips?):(.*)\Z", re.IGNORECASE | re.DOTALL)
 _CSEQ = re.compile(r"\s*+([0-9]{1,10})\s++([A-Za-z0-9\-.!%*_+`'~]++)\s*+\Z")
 _DIGITS = re.compile(r"\s*+([0-9]{1,5})\s*+\Z")
+_IN_REQUEST_LINE = re.compile(r"[^\s<>\"\x00-\x1f\x7f-\x9f]++\Z")
 
 
 class HeaderError(ValueError):
@@ -96,8 +97,8 @@ class Target:
         match = _TARGET.match(uri.strip())
         if match is None:
             raise HeaderError("not a sip: or sips: URI")
-        if _CONTROL.search(uri) or " " in uri.strip():
-            raise HeaderError("white space or a control character in the URI")
+        if not _IN_REQUEST_LINE.match(uri.strip()):
+            raise HeaderError("white space, quotes, angle brackets or a control character in the URI")
         before = match[2].partition("?")[0]
         # A ? may stand in the user part, but no @ in the headers.
         userinfo, at, rest = (before if "@" in before else match[2]).rpartition("@")
@@ -170,6 +171,17 @@ class Via:
 
     def __str__(self) -> str:
         return f"SIP/2.0/{self.transport} {self.sent_by}{_rendered(self.params)}"
+
+
+def contact_uri(value: str | None) -> str | None:
+    """The URI in a Contact; None without one, or when no request could be addressed to what it says."""
+    if not value:
+        return None
+    try:
+        uri = Address.parse(value).uri
+    except HeaderError:
+        return None
+    return uri if _IN_REQUEST_LINE.match(uri) else None
 
 
 def parse_cseq(text: str) -> tuple[int, str]:

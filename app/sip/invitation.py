@@ -13,7 +13,7 @@ from app.sip.compose import Here, Invite
 from app.sip.dialog import Dialog
 from app.sip.engine import Engine
 from app.sip.exchange import UNHEARD, ClientExchange
-from app.sip.headers import Address, HeaderError
+from app.sip.headers import contact_uri
 from app.sip.message import SipMessage
 from app.sip.transaction import State
 from app.sip.usage import DialogUsage
@@ -112,7 +112,9 @@ class Invitation:
         if usage is None:
             usage = self._usages[tag] = self._new_usage(tag, response)
         usage.dialog.establish(
-            contact=_contact(response), record_routes=response.all("record-route"), confirmed=confirmed
+            contact=contact_uri(response.first("contact")),
+            record_routes=response.all("record-route"),
+            confirmed=confirmed,
         )
         if confirmed:
             self._confirmed.add(tag)
@@ -229,13 +231,3 @@ class Invitation:
         dialog.local_cseq = invite.cseq
         dialog.remote_target = invite.uri  # until a Contact says better
         return DialogUsage(self.engine, self._account, dialog, here=self.here, fallback=self.hop)
-
-
-def _contact(response: SipMessage) -> str | None:
-    value = response.first("contact")
-    if not value:
-        return None
-    try:
-        return Address.parse(value).uri
-    except HeaderError:
-        return None

@@ -19,6 +19,7 @@ _ONCE = ("from", "to", "call-id", "cseq", "content-length", "max-forwards")  # R
 
 _CONTROLS = bytes(set(range(32)) - {9, 10, 13}) + b"\x7f"
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_UNICODE_BREAK = re.compile(r"[\x80-\x9f\u2028\u2029]")  # nothing that we would refuse to write (app/sip/build.py)
 _FOLD = re.compile(r"\r\n[ \t]++")
 _TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]++\Z")
 _VERSION = re.compile(r"SIP/[0-9]{1,9}\.[0-9]{1,9}\Z", re.IGNORECASE)
@@ -333,6 +334,8 @@ def _lines(head: bytes, odd: bool) -> list[str]:
         text = head.decode("latin-1")  # a display name from a phone that does not know UTF-8
     if odd:
         text = _CONTROL.sub("\ufffd", text)
+    if not text.isascii():
+        text = _UNICODE_BREAK.sub("\ufffd", text)
     if "\r\n " in text or "\r\n\t" in text:
         text = _FOLD.sub(" ", text)
     lines = text.split("\r\n")

@@ -3,46 +3,47 @@
 import asyncio
 from typing import TYPE_CHECKING
 
-from app.calls.outcome import Outcome, Reason, because, hung_up
+from app.calls.outcome import Outcome, because, hung_up
 from app.runtime import loop
 from app.sip import compose
+from app.sip.acknowledgement import AwaitedAck
 from app.sip.build import Header
 from app.sip.crypto import Srtp
 from app.sip.exchange import ServerExchange
-from app.sip.headers import Address, HeaderError
+from app.sip.headers import contact_uri
 from app.sip.message import SipMessage
 from app.sip.pyvoip import SIPStatus
 from app.sip.sdp import Remote, UnusableSdp
-from app.sip.session_timer import SMALLEST, SessionTimer, settled, too_small
+from app.sip.session_timer import SMALLEST, SessionTimer, granted, settled, too_small
 from app.sip.usage import DialogUsage
 
 if TYPE_CHECKING:
-    from app.sip.call import SipCall
+    from app.sip.conversation import Conversation
 
 _UNDERSTOOD = frozenset({"100rel", "timer"})
 
 
 class Renegotiation:
-    def __init__(self, call: "SipCall") -> None:
+    def __init__(self, call: "Conversation") -> None:
         self._call = call
-        self._pending: ServerExchange | None = None  # a re-INVITE that waits for its ACK
+        self._pending: AwaitedAck | None = None  # of a re-INVITE
         self._resolving = False
         self._refreshing = False
-        self._repeat: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._peer_updates = False
 
     def close(self) -> None:
-        for handle in (self._repeat, self._timer):
-            if handle is not None:
-                handle.cancel()
-        self._repeat = self._timer = None
+        self._settle()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     # -- the peer's requests
 
     def receive(self, usage: DialogUsage, exchange: ServerExchange) -> None:
         """A re-INVITE or UPDATE."""
         request = exchange.request
+        objection = self._call.objection(usage, request)
         unknown = [option for option in request.all("require") if option.lower() not in _UNDERSTOOD]
         if unknown:
             exchange.respond(SIPStatus.BAD_EXTENSION, headers=(("Unsupported", compose.plain(", ".join(unknown))),))
@@ -52,9 +53,10 @@ class Renegotiation:
             exchange.respond(SIPStatus.INTERNAL_SERVER_ERROR, headers=(("Retry-After", "1"),))  # §14.2
         elif self._refreshing:
             exchange.respond(SIPStatus.REQUEST_PENDING)
-        elif request.method_name == "INVITE" and usage is not self._call.usage:
-            exchange.respond(SIPStatus.CALL_OR_TRANSACTION_DOESNT_EXIST)
-        elif request.content and not _may_hold_sdp(request):
+        elif objection is not None:
+            retry = objection is SIPStatus.INTERNAL_SERVER_ERROR
+            exchange.respond(objection, headers=(("Retry-After", "1"),) if retry else ())
+        elif request.content and not may_hold_sdp(request):
             exchange.respond(SIPStatus.UNSUPPORTED_MEDIA_TYPE, headers=(("Accept", compose.SDP),))
         elif request.content:
             self._consider(usage, exchange)
@@ -65,17 +67,18 @@ class Renegotiation:
     def receive_ack(self, request: SipMessage) -> None:
         """The ACK of our 2xx to a re-INVITE; it brings the answer when the offer was ours."""
         pending = self._pending
-        if pending is None or request.cseq[0] != pending.request.cseq[0]:
+        if pending is None or request.cseq[0] != pending.exchange.request.cseq[0]:
             return
         self._settle()
-        if not pending.request.content and request.content:
+        usage = self._call.usage
+        if usage is not None and not pending.exchange.request.content and request.content:
             try:
                 remote = request.sdp(self._srtp())
             except UnusableSdp:
                 return  # what was agreed before goes on
             address = self._call.engine.resolver.media(remote.address)
             if isinstance(address, str):
-                self._change(remote, address)
+                self._call.change(usage, remote, address)
 
     def _consider(self, usage: DialogUsage, exchange: ServerExchange) -> None:
         try:
@@ -104,23 +107,19 @@ class Renegotiation:
             return
         body = session.answer(remote)
         self._accept(usage, exchange, body)
-        self._change(remote, address)
-
-    def _change(self, remote: Remote, address: str) -> None:
-        if self._call.session is not None:
-            self._call.session.change(remote, address)
+        self._call.change(usage, remote, address)
 
     def _accept(self, usage: DialogUsage, exchange: ServerExchange, body: bytes) -> None:
         request = exchange.request
         headers: list[Header] = [("Contact", usage.here.contact), *compose.CAPABILITIES]
-        timer = settled(request, request_is_ours=False)
+        timer = granted(request)
         if timer is not None:
-            headers += [("Session-Expires", timer.value(request_is_ours=False)), ("Require", "timer")]
-            self._arm(timer)
+            headers += timer[1]
+            self._arm(timer[0])
         exchange.respond(SIPStatus.OK, headers=headers, body=body, content_type=compose.SDP if body else None)
         if request.method_name == "INVITE":
             self._await_ack(exchange)
-        if usage.dialog.refresh(_contact(request)):
+        if usage.dialog.refresh(contact_uri(request.first("contact"))):
             usage.aim(self._call.moved)
 
     def _srtp(self) -> Srtp | None:
@@ -129,41 +128,39 @@ class Renegotiation:
     def _offer(self) -> bytes:
         return self._call.session.local.offer() if self._call.session is not None else b""
 
-    # -- the 2xx of a re-INVITE is repeated until its ACK (§13.3.1.4)
-
     def _await_ack(self, exchange: ServerExchange) -> None:
-        timing = self._call.engine.endpoint.timing
-        self._pending = exchange
-        self._repeat_after(timing.t1, timing.lifetime)
+        self._pending = AwaitedAck(exchange, self._call.engine.endpoint.timing, self._never_acknowledged)
 
-    def _repeat_after(self, seconds: float, left: float) -> None:
-        loop_ = asyncio.get_running_loop()
-        self._repeat = loop_.call_later(min(seconds, left), self._repeat_2xx, seconds, left - seconds)
-
-    def _repeat_2xx(self, seconds: float, left: float) -> None:
-        if self._pending is None:
-            return
-        if left <= 0:
-            self._settle()
-            self._call.break_off(because(hung_up(Reason.CALLEE_HANGUP), "the peer never acknowledged its re-INVITE"))
-            return
-        self._pending.repeat()
-        self._repeat_after(min(2 * seconds, self._call.engine.endpoint.timing.t2), left)
+    def _never_acknowledged(self) -> None:
+        self._pending = None
+        self._call.break_off(because(self._peer_is_gone, "the peer never acknowledged its re-INVITE"))
 
     def _settle(self) -> None:
-        self._pending = None
-        if self._repeat is not None:
-            self._repeat.cancel()
-            self._repeat = None
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.settle()
+
+    @property
+    def _peer_is_gone(self) -> Outcome:
+        return hung_up(self._call.peers_reason)
 
     # -- session timer
 
     def begin_timer(self, response: SipMessage) -> None:
-        """The 2xx of the INVITE settles who refreshes."""
-        self._peer_updates = any("UPDATE" in value.upper().split(",") for value in response.all("allow"))
+        """The 2xx of our INVITE settles who refreshes."""
+        self._peer_updates = _knows_update(response)
         timer = settled(response, request_is_ours=True)
         if timer is not None:
             self._arm(timer)
+
+    def grant_timer(self, invite: SipMessage) -> list[Header]:
+        """The same in our 2xx to the peer's INVITE: its headers."""
+        self._peer_updates = _knows_update(invite)
+        timer = granted(invite)
+        if timer is None:
+            return []
+        self._arm(timer[0])
+        return timer[1]
 
     def _arm(self, timer: SessionTimer) -> None:
         if self._timer is not None:
@@ -172,7 +169,7 @@ class Renegotiation:
         self._timer = asyncio.get_running_loop().call_later(timer.due, what, timer)
 
     def _expire(self, timer: SessionTimer) -> None:
-        self._call.break_off(because(hung_up(Reason.CALLEE_HANGUP), "the peer let the session timer run out"))
+        self._call.break_off(because(self._peer_is_gone, "the peer let the session timer run out"))
 
     def _refresh(self, timer: SessionTimer) -> None:
         usage = self._call.usage
@@ -193,12 +190,12 @@ class Renegotiation:
     def _refreshed(self, usage: DialogUsage, method: str, response: SipMessage | None, timer: SessionTimer) -> None:
         self._refreshing = False
         if response is None or response.status_code in (408, 481):
-            self._call.break_off(because(hung_up(Reason.CALLEE_HANGUP), "the session could not be refreshed"))
+            self._call.break_off(because(self._peer_is_gone, "the session could not be refreshed"))
         elif response.status_code < 300:
             if method == "INVITE":
                 usage.acknowledge(response.cseq[0])
             self._arm(settled(response, request_is_ours=True) or timer)
-            if usage.dialog.refresh(_contact(response)):
+            if usage.dialog.refresh(contact_uri(response.first("contact"))):
                 usage.aim(self._call.moved)
         else:
             self._arm(timer)  # refused this time (491, 488…): the session lives until it expires
@@ -209,15 +206,12 @@ def _refuse(exchange: ServerExchange, why: str) -> None:
     exchange.respond(SIPStatus.NOT_ACCEPTABLE_HERE, headers=(("Warning", f'399 dial-to-sip "{compose.plain(why)}"'),))
 
 
-def _may_hold_sdp(request: SipMessage) -> bool:
+def may_hold_sdp(request: SipMessage) -> bool:
+    """Whether the type of its body is one that we read (else 415)."""
     kind = (request.content_type or "").partition(";")[0].strip().lower()
     plain = (request.first("content-encoding") or "identity").lower() == "identity"
     return plain and (kind == compose.SDP or kind.startswith("multipart/"))
 
 
-def _contact(message: SipMessage) -> str | None:
-    value = message.first("contact")
-    try:
-        return Address.parse(value).uri if value else None
-    except HeaderError:
-        return None
+def _knows_update(message: SipMessage) -> bool:
+    return any("UPDATE" in value.upper().split(",") for value in message.all("allow"))

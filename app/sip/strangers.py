@@ -10,7 +10,7 @@ from app.runtime import log
 from app.sip import build, compose
 from app.sip.dialog import routing
 from app.sip.endpoint import Endpoint, Incoming
-from app.sip.headers import Address, HeaderError, Via
+from app.sip.headers import Address, HeaderError, Via, contact_uri
 from app.sip.message import SipMessage
 from app.sip.transport import Hop
 
@@ -182,7 +182,7 @@ class _Stranger:
         elif code >= 200 and tag in self._acks:
             self._endpoint.send(self._hop, self._acks[tag])
         elif code >= 200:
-            target = _contact(response) or self._facts["request_uri"]
+            target = contact_uri(response.first("contact")) or self._facts["request_uri"]
             routes = list(reversed(response.all("record-route")))
             to = response.first("to") or ""
             self._acks[tag] = self._request("ACK", target, to, routes, False)
@@ -252,14 +252,6 @@ def _has_tag(value: str) -> bool:
         return any(name.lower() == "tag" for name, _ in Address.parse(value).params)
     except HeaderError:
         return False
-
-
-def _contact(response: SipMessage) -> str | None:
-    value = response.first("contact")
-    try:
-        return Address.parse(value).uri if value else None
-    except HeaderError:
-        return None
 
 
 def _ignore(incoming: Incoming) -> None:
