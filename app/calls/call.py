@@ -35,7 +35,9 @@ class NewCall:
     metadata: Mapping[str, str] | None = None
     caller_name: str | None = None  # display name of an inbound call's From
     forwarded_from: str | None = None  # bare SIP URI of an inbound call's Diversion
-    has_caller: bool = False  # a parent whose first party was called or called us: what documents may hold depends on it
+    has_caller: bool = (
+        False  # a parent whose first party was called or called us: what documents may hold depends on it
+    )
 
 
 @dataclass(frozen=True, slots=True)

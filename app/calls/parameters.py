@@ -1,6 +1,6 @@
-"""What a status callback says: the parameters of contract 4.1 and 4.2 for one event, and their encoding."""
+"""What our requests to the customer say: the parameters of contract 4.1 to 4.3, and their encoding."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -23,6 +23,7 @@ _CALL_STATUS = {
 }
 
 Parameters = list[tuple[str, str]]
+Headers = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,24 +33,34 @@ class Fired:
     call: Call
     event: Event
     at: datetime
-    sip_headers: Sequence[tuple[str, str]] = ()  # X- headers of the 200, names as received
+    sip_headers: Headers = ()  # X- headers of the 200, names as received
+    recording_url: str | None = None  # on completed, when the call was recorded
+
+
+def of_every_request(call: Call, sip_headers: Headers = (), *, status: Status | None = None) -> Parameters:
+    """Contract 4.1, in a fixed order; `status` when it is not the one that the call has."""
+    return without_empty(
+        [
+            ("CallSid", call.sid),
+            ("AccountSid", call.account_sid),
+            ("From", call.from_uri),
+            ("To", call.to_uri),
+            ("CallStatus", status or call.status),
+            ("ApiVersion", API_VERSION),
+            ("Direction", call.direction),
+            ("ParentCallSid", call.parent_sid),
+            ("CallerName", call.caller_name),
+            ("ForwardedFrom", call.forwarded_from),
+            ("SipCallId", call.sip_call_id),
+            *headers_as("SipHeader_", sip_headers),
+        ]
+    )
 
 
 def status_callback(fired: Fired, sequence: int) -> Parameters:
-    """The parameters in a fixed order; empty values are left out, never sent as ``null``."""
+    """Contract 4.2, in a fixed order."""
     call = fired.call
-    status = _CALL_STATUS.get(fired.event, call.status)
     named: list[tuple[str, object]] = [
-        ("CallSid", call.sid),
-        ("AccountSid", call.account_sid),
-        ("From", call.from_uri),
-        ("To", call.to_uri),
-        ("CallStatus", status),
-        ("ApiVersion", API_VERSION),
-        ("Direction", call.direction),
-        ("ParentCallSid", call.parent_sid),
-        ("SipCallId", call.sip_call_id),
-        *_sip_headers(fired.sip_headers),
         ("CallbackSource", "call-progress-events"),
         ("SequenceNumber", sequence),
         ("Timestamp", format_datetime(fired.at.astimezone(UTC))),
@@ -59,8 +70,12 @@ def status_callback(fired: Fired, sequence: int) -> Parameters:
             ("CallDuration", call.duration),
             ("SipResponseCode", call.sip_response_code),
             ("Reason", call.reason),
+            ("RecordingUrl", fired.recording_url),
+            ("RecordingSid", call.recording_sid),
+            ("RecordingDuration", call.recording_duration),
         ]
-    return [(name, str(value)) for name, value in named if value is not None and value != ""]
+    first = of_every_request(call, fired.sip_headers, status=_CALL_STATUS.get(fired.event))
+    return first + without_empty(named)
 
 
 def owed(callback: Callback, parameters: Parameters, sequence: int) -> Owed:
@@ -73,9 +88,14 @@ def owed(callback: Callback, parameters: Parameters, sequence: int) -> Owed:
     return Owed(new_message_id(), "GET", urlunsplit(parts._replace(query=query)), None, sequence)
 
 
-def _sip_headers(headers: Sequence[tuple[str, str]]) -> Parameters:
-    """``SipHeader_<name>`` per name as first received; repeated values joined by a comma and a space."""
+def without_empty(named: Iterable[tuple[str, object]]) -> Parameters:
+    """Empty values are left out, never sent as ``null``."""
+    return [(name, str(value)) for name, value in named if value is not None and value != ""]
+
+
+def headers_as(prefix: str, headers: Headers) -> Parameters:
+    """``<prefix><name>`` per name as first received; repeated values joined by a comma and a space."""
     joined: dict[str, tuple[str, list[str]]] = {}
     for name, value in headers:
         joined.setdefault(name.lower(), (name, []))[1].append(value)
-    return [(f"SipHeader_{name}", ", ".join(values)) for name, values in joined.values()]
+    return [(prefix + name, ", ".join(values)) for name, values in joined.values()]

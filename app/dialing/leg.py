@@ -1,12 +1,16 @@
-"""One leg: rings one `<Sip>` until it answers, talks until it ends, and leaves by one door whatever happened.
+"""One leg that we call: rings one party until it answers, talks until it ends, and leaves by one door.
 
-Decides who may talk and for how long; how a call is made on the wire is behind `app.calls.ports`.
+Decides how long it may ring and talk; how a call is made on the wire is behind `app.calls.ports`, and what an answer
+means for others is told to a watcher.
 """
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
+from app.calls.audio import Audio
+from app.calls.change import Facts
 from app.calls.errors import Fenced, NoFreePort
 from app.calls.outcome import (
     NO_ANSWER,
@@ -26,10 +30,12 @@ from app.calls.ports import (
     Moved,
     Phone,
     PhoneLeg,
+    Pressed,
     Progress,
     Signal,
     Silence,
 )
+from app.dialing.line import KeyPad
 from app.dialing.record import Record
 from app.runtime import loop
 
@@ -42,39 +48,97 @@ class Limits:
     time_limit: float
 
 
-class Leg:
-    """Runs one leg. `won` is asked once, at the answer: False means that another leg was faster."""
+class Watcher(Protocol):
+    """Who wants to know what a leg does, while it does it."""
 
-    def __init__(self, record: Record, order: LegOrder, limits: Limits, *, clock: Clock, won: Callable[["Leg"], bool]):
+    def rings(self, leg: "Leg") -> None:
+        """It rings; told once."""
+
+    def is_heard(self, leg: "Leg") -> None:
+        """Its audio flows before the answer; told once."""
+
+    def answers(self, leg: "Leg") -> None:
+        """It was answered: `connect` or `end` it, now or later."""
+
+    def presses(self, leg: "Leg", pressed: Pressed) -> None:
+        """A key, after the leg's own `keys` have heard it."""
+
+    def is_over(self, leg: "Leg") -> None:
+        """It ended, whoever ended it; told once."""
+
+
+class Leg:
+    """Runs one leg. With `ends_record` False its record stays open when it ends: somebody ends it later."""
+
+    def __init__(
+        self,
+        record: Record,
+        order: LegOrder,
+        limits: Limits,
+        *,
+        clock: Clock,
+        watcher: Watcher,
+        ends_record: bool = True,
+    ) -> None:
         self.record = record
+        self.keys = KeyPad()
+        self.outcome: Outcome | None = None  # once it is over
+        self.fenced = False  # somebody else has this call now
+        self.last_facts: Callable[[], Facts] | None = None  # what its end adds to the record
+        self.reading: Callable[[Outcome], Outcome] = _as_it_is  # of an end that the party brought about
         self._order = order
         self._limits = limits
         self._clock = clock
-        self._won = won
+        self._watcher = watcher
+        self._ends_record = ends_record
         self._phone_leg: PhoneLeg | None = None
         self._alarm: asyncio.Task[None] | None = None
+        self._was_heard = False
+
+    @property
+    def is_over(self) -> bool:
+        return self.outcome is not None or self.record.is_final
+
+    @property
+    def audio(self) -> Audio:
+        """Raises RuntimeError before it was called: nobody has a reason to ask."""
+        if self._phone_leg is None:
+            raise RuntimeError("this leg has not been called yet")
+        return self._phone_leg.audio
 
     async def run(self, phone: Phone) -> None:
-        """From the first INVITE until the leg's end is durable; nothing when it ended before it was claimed."""
-        if self.record.is_final:
+        """From the first INVITE until what happened is durable; nothing when it ended before it was claimed."""
+        if self.is_over:
             return
         try:
             await self._call(phone)
             await self.record.written
         except Fenced:
             # Somebody else ends this call and its record now. Nothing may be written, but nobody is left talking.
+            self.fenced = True
             self._release()
         finally:
             self._disarm()
 
+    async def answer(self) -> None:
+        """A leg that verbs run on has been answered."""
+
+    def connect(self) -> None:
+        """It may talk: its time runs from now on."""
+        self._arm(self._limits.time_limit, lambda: self.end(hung_up(Reason.TIME_LIMIT)))
+
     def end(self, outcome: Outcome) -> None:
         """The one way out: hangs up on the wire, ends the record, wakes `run`. Safe to reach twice."""
-        if self.record.is_final:
+        if self.is_over:
             return
+        self.outcome = outcome
+        facts = self.last_facts() if self.last_facts is not None else None
         self._release()
-        self.record.end(outcome)
+        if self._ends_record:
+            self.record.end(outcome, facts)
         if self._phone_leg is not None:
             self._phone_leg.signals.put_nowait(Ended(self._clock.now(), outcome))
+        self._watcher.is_over(self)
 
     def forfeit(self) -> None:
         """Hang up on the wire and leave the record alone: whoever took this call over ends it."""
@@ -96,37 +160,42 @@ class Leg:
 
     async def _may_invite(self, dialog: DialogFacts | Outcome) -> bool:
         """Whether nothing ended this leg before or while its INVITE was stored: it leaves only after that commit."""
-        if isinstance(dialog, Outcome) or self.record.is_final:
+        if isinstance(dialog, Outcome) or self.is_over:
             return False
         await self.record.initiated(dialog)
-        return not self.record.is_final
+        return not self.is_over
 
     async def _follow(self, leg: PhoneLeg) -> None:
-        while not self.record.is_final:
+        while not self.is_over:
             signal = await leg.signals.get()
-            if not self.record.is_final:
+            if not self.is_over:
                 self._take(signal)
 
     def _take(self, signal: Signal) -> None:
         match signal:
-            case Progress(ringing=True) if self.record.call.ring_time is None and not self.record.is_answered:
-                self.record.ringing(signal)
+            case Progress() if not self.record.is_answered:
+                self._progress(signal)
             case Answered():
-                self._answered(signal)
+                self._disarm()
+                self.record.answered(signal)
+                self._watcher.answers(self)
             case Moved(dialog=dialog):
                 self.record.moved(dialog)
+            case Pressed(key=key):
+                self.keys.press(key)
+                self._watcher.presses(self, signal)
             case Silence():
                 self.end(hung_up(Reason.MEDIA_TIMEOUT))
             case Ended(outcome=outcome):
-                self.end(outcome)
+                self.end(self.reading(outcome))
 
-    def _answered(self, answer: Answered) -> None:
-        self._disarm()
-        self.record.answered(answer)
-        if self._won(self):
-            self._arm(self._limits.time_limit, lambda: self.end(hung_up(Reason.TIME_LIMIT)))
-        else:
-            self.end(hung_up(Reason.LOST_RACE))
+    def _progress(self, progress: Progress) -> None:
+        if progress.ringing and self.record.call.ring_time is None:
+            self.record.ringing(progress)
+            self._watcher.rings(self)
+        if progress.early_media and not self._was_heard:
+            self._was_heard = True
+            self._watcher.is_heard(self)
 
     def _rang_out(self) -> None:
         # The engine gives up by itself at timer B; a shorter timeout without any response ends here.
@@ -150,3 +219,7 @@ class Leg:
         self._disarm()
         if self._phone_leg is not None:
             self._phone_leg.hang_up()
+
+
+def _as_it_is(outcome: Outcome) -> Outcome:
+    return outcome

@@ -10,7 +10,7 @@ from app.calls.sid import AccountSid, new_call_sid
 from app.calls.status import Status
 from app.calls.uri import ANONYMOUS, NameAddr, SipUri
 from app.rcml import serial
-from app.rcml.plan import Dial, DialRequest
+from app.rcml.plan import CallerId, CallerOrder, Dial, DialRequest
 from app.store.calls import CallReads
 from app.store.placing import Idempotency, Placing, Replayed
 
@@ -40,19 +40,22 @@ class Place:
         """Raises KeyConflict (same key, other request) and Unavailable (nothing was stored, or a key makes it safe)."""
         request = self._with_whole_caller_ids(request)
         first = request.document.verbs[0]
+        from_uri, to_uri = _parties(request)
         parent = NewCall(
             sid=new_call_sid(),
             account_sid=account,
             direction=Direction.OUTBOUND_API,
-            from_uri=_from(first),
-            to_uri=first.targets[0].uri.bare(),
+            from_uri=from_uri,
+            to_uri=to_uri,
             callback=request.status_callback,
             rcml=rcml,
             document=serial.dumps(request),
             idempotency_key=idempotency.key if idempotency else None,
             metadata=request.metadata,
+            has_caller=request.caller is not None,
         )
-        legs = new_legs(parent, first, first_index=0)
+        number = None if request.caller is None else number_of(request.caller)
+        legs = new_legs(parent, first, first_index=0, number=number) if isinstance(first, Dial) else []
         placed = await self._placing.place([parent, *legs], idempotency=idempotency)
         if isinstance(placed, Replayed):
             return await self._as_it_is_now(account, placed)
@@ -60,14 +63,19 @@ class Place:
         return PlacedCall(stored[0], stored[1:], replayed=False)
 
     def _with_whole_caller_ids(self, request: DialRequest) -> DialRequest:
-        verbs = tuple(self._with_whole_caller_id(dial) for dial in request.document.verbs)
-        return replace(request, document=replace(request.document, verbs=verbs))
+        verbs = tuple(self._whole(verb) if isinstance(verb, Dial) else verb for verb in request.document.verbs)
+        caller = request.caller
+        if caller is not None and isinstance(caller.from_, str):
+            caller = replace(caller, from_=self._at_home(caller.from_, caller.uri))
+        return replace(request, document=replace(request.document, verbs=verbs), caller=caller)
 
-    def _with_whole_caller_id(self, dial: Dial) -> Dial:
+    def _whole(self, dial: Dial) -> Dial:
         if not isinstance(dial.caller_id, str):
             return dial
-        host = self._local_host(dial.targets[0].uri)
-        return replace(dial, caller_id=NameAddr(SipUri("sip", host, dial.caller_id)))
+        return replace(dial, caller_id=self._at_home(dial.caller_id, dial.targets[0].uri))
+
+    def _at_home(self, user: str, target: SipUri) -> NameAddr:
+        return NameAddr(SipUri("sip", self._local_host(target), user))
 
     async def _as_it_is_now(self, account: AccountSid, placed: Replayed) -> PlacedCall:
         parent = await self._calls.get(account, placed.sid)
@@ -77,14 +85,14 @@ class Place:
         return PlacedCall(parent, legs.get(parent.sid, []), replayed=True)
 
 
-def new_legs(parent: Call | NewCall, dial: Dial, *, first_index: int) -> list[NewCall]:
-    """One row per `<Sip>` of `dial`; `first_index` is the number of targets in the Dials before it."""
+def new_legs(parent: Call | NewCall, dial: Dial, *, first_index: int, number: NameAddr | None = None) -> list[NewCall]:
+    """One row per `<Sip>` of `dial`, the first at `first_index`; `number` is the caller's own."""
     return [
         NewCall(
             sid=new_call_sid(),
             account_sid=parent.account_sid,
             direction=Direction.OUTBOUND_DIAL,
-            from_uri=_from(dial),
+            from_uri=caller_of(dial, number).uri.bare(),
             to_uri=target.uri.bare(),
             parent_sid=parent.sid,
             leg_index=index,
@@ -94,13 +102,27 @@ def new_legs(parent: Call | NewCall, dial: Dial, *, first_index: int) -> list[Ne
     ]
 
 
-def caller_of(dial: Dial) -> NameAddr:
-    """Who calls: a placed plan has whole addresses only."""
-    return dial.caller_id if isinstance(dial.caller_id, NameAddr) else ANONYMOUS
+def caller_of(dial: Dial, number: NameAddr | None = None) -> NameAddr:
+    """Who calls on the legs of `dial`: its callerId, else the caller's own number, else nobody we tell."""
+    return who(dial.caller_id if dial.caller_id is not None else number)
 
 
-def _from(dial: Dial) -> str:
-    return caller_of(dial).uri.bare()
+def number_of(caller: CallerOrder) -> NameAddr:
+    """The caller's own number, as its callees see it."""
+    return NameAddr(replace(caller.uri.as_address(), password=None))
+
+
+def who(caller_id: CallerId | None) -> NameAddr:
+    """A placed plan has whole addresses only."""
+    return caller_id if isinstance(caller_id, NameAddr) else ANONYMOUS
+
+
+def _parties(request: DialRequest) -> tuple[str, str]:
+    """From and To of the parent: of the call to its caller, else those of the first target."""
+    if request.caller is not None:
+        return who(request.caller.from_).uri.bare(), request.caller.uri.bare()
+    dial = next(verb for verb in request.document.verbs if isinstance(verb, Dial))
+    return caller_of(dial).uri.bare(), dial.targets[0].uri.bare()
 
 
 def _as_stored(call: NewCall, created_at: datetime) -> Call:
@@ -118,4 +140,5 @@ def _as_stored(call: NewCall, created_at: datetime) -> Call:
         idempotency_key=call.idempotency_key,
         metadata=call.metadata,
         callback=call.callback,
+        has_caller=call.has_caller,
     )

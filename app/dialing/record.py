@@ -5,21 +5,24 @@ signalling does not wait for the database. Knows what a change means, not how it
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from app.calls.call import Call
 from app.calls.change import Change, Facts
 from app.calls.event import Event
 from app.calls.outcome import Outcome
-from app.calls.parameters import Fired, owed, status_callback
-from app.calls.ports import Answered, Clock, DialogFacts, Progress
+from app.calls.parameters import Fired, Headers, owed, status_callback
+from app.calls.ports import Answered, Arrival, Clock, DialogFacts, Progress
+from app.calls.sid import RecordingSid
 from app.calls.status import FINAL, Status
 from app.runtime import log
 
 _log = log.get(__name__)
+
+Screened = Literal["running", "accepted", "declined", "timeout", "error"]
 
 
 class Journal(Protocol):
@@ -29,13 +32,18 @@ class Journal(Protocol):
         """Queue `change`; the future is done once it is committed, or raises Fenced."""
 
 
+UrlOf = Callable[[RecordingSid], str]  # what a callback says of a recording
+
+
 class Record:
     """One call as its owner knows it; `call` is always the newest state, durable or about to be."""
 
-    def __init__(self, call: Call, journal: Journal, clock: Clock) -> None:
+    def __init__(self, call: Call, journal: Journal, clock: Clock, url_of: UrlOf | None = None) -> None:
         self.call = call
+        self.headers: Headers = ()  # X- headers of its INVITE or of its 200, names as received
         self._journal = journal
         self._clock = clock
+        self._url_of = url_of
         self.written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.written.set_result(None)  # of the newest change; nothing is owed yet
 
@@ -53,6 +61,12 @@ class Record:
             return
         now = self._clock.now()
         self._change(now, Status.IN_PROGRESS, Facts(start_time=now), event=Event.INITIATED)
+
+    def arrived(self, arrival: Arrival, dialog: DialogFacts) -> None:
+        """An inbound call: its INVITE has come."""
+        self.headers = arrival.headers
+        facts = Facts(start_time=arrival.at, sip_call_id=dialog.get("call_id"), dialog=dict(dialog))
+        self._change(arrival.at, Status.INITIATED, facts, event=Event.INITIATED)
 
     def initiated(self, dialog: DialogFacts) -> asyncio.Future[None]:
         """The INVITE is about to leave: await the future first, so that a call on the wire is always stored."""
@@ -73,12 +87,20 @@ class Record:
             dialog=dict(answer.dialog),
         )
         detail = {"sipResponseCode": answer.code, "sipResponseReason": answer.reason}
-        self._headers = answer.headers
+        self.headers = answer.headers or self.headers
         self._change(answer.at, Status.IN_PROGRESS, facts, event=Event.ANSWERED, detail=detail)
 
     def moved(self, dialog: DialogFacts) -> asyncio.Future[None]:
         """The INVITE goes elsewhere or the dialog changed: what a rescuer needs is stored anew."""
         return self._change(self._clock.now(), None, Facts(dialog=dict(dialog)))
+
+    def screening(self, state: Screened) -> None:
+        """How the screening of this leg stands."""
+        self._change(self._clock.now(), None, Facts(screening=state))
+
+    def recorded(self, sid: RecordingSid, seconds: int) -> None:
+        """A recording of this call is there."""
+        self._change(self._clock.now(), None, Facts(recording_sid=sid, recording_duration=seconds))
 
     def end(self, outcome: Outcome, facts: Facts | None = None) -> None:
         """The one way to a final status; safe to reach twice, the first outcome stays."""
@@ -96,8 +118,6 @@ class Record:
         self._change(now, outcome.status, facts, event=Event.COMPLETED, detail=detail)
         self._report(outcome)
 
-    _headers: Sequence[tuple[str, str]] = ()
-
     def _change(
         self,
         at: datetime,
@@ -111,7 +131,8 @@ class Record:
         after = replace(call, last_seq=call.last_seq + 1, status=status or call.status, **_present(facts))
         delivery = None
         if event is not None and call.callback is not None and event in call.callback.events:
-            parameters = status_callback(Fired(after, event, at, self._headers), call.callback_seq)
+            fired = Fired(after, event, at, self.headers, self._recording_url(after, event))
+            parameters = status_callback(fired, call.callback_seq)
             delivery = owed(call.callback, parameters, call.callback_seq)
             after = replace(after, callback_seq=call.callback_seq + 1)
         self.call = after
@@ -119,6 +140,11 @@ class Record:
         self.written = self._journal.write(change)
         self.written.add_done_callback(_seen)
         return self.written
+
+    def _recording_url(self, call: Call, event: Event) -> str | None:
+        if event is not Event.COMPLETED or call.recording_sid is None or self._url_of is None:
+            return None
+        return self._url_of(call.recording_sid)
 
     def _report(self, outcome: Outcome) -> None:
         call = self.call

@@ -11,7 +11,7 @@ from app.calls.change import Facts
 from app.calls.errors import Fenced
 from app.calls.outcome import CANCELED_BY_API, NO_CAPACITY, Outcome, worker_lost
 from app.calls.ports import Clock
-from app.dialing.record import Journal, Record
+from app.dialing.record import Journal, Record, UrlOf
 from app.runtime import log
 from app.store.queue import ClaimedDial
 
@@ -26,6 +26,7 @@ class Rescue:
 
     journal: Journal
     clock: Clock
+    url_of: UrlOf | None = None  # of recordings; None: this process's callbacks never have any
 
     async def not_taken(self, dial: ClaimedDial) -> None:
         """It waited longer than DIAL_MAX_WAIT: `failed`, `no-capacity`, or what the API asked meanwhile."""
@@ -41,12 +42,16 @@ class Rescue:
         await self._end(parent, legs, lambda answered: worker_lost(answered=answered))
 
     async def _end(self, parent: Call, legs: Sequence[Call], outcome_of: OutcomeOf) -> None:
-        leg_records = [Record(leg, self.journal, self.clock) for leg in legs]
-        parent_record = Record(parent, self.journal, self.clock)
+        leg_records = [Record(leg, self.journal, self.clock, self.url_of) for leg in legs]
+        parent_record = Record(parent, self.journal, self.clock, self.url_of)
         for leg in leg_records:
             leg.end(outcome_of(leg.is_answered))
         await _written(leg_records)  # two writers overlap: queued with them, the parent could end before its legs
-        parent_record.end(outcome_of(any(leg.is_answered for leg in leg_records)), _dial_facts(leg_records))
+        if parent.has_caller:
+            answered = parent_record.is_answered
+        else:
+            answered = any(leg.is_answered for leg in leg_records)
+        parent_record.end(outcome_of(answered), _dial_facts(leg_records))
         await _written([parent_record])
 
 

@@ -1,6 +1,6 @@
-"""Runs one claimed dial request: its document's verbs in order, then the end of the parent call.
+"""Runs one call from its claim, or its arrival, to its end: the caller's leg, its documents, then the parent's record.
 
-One task per dial; `hang_up` and `lose` reach it from outside while it runs.
+One task per call; `hang_up`, `replace`, `lose` and `forfeit` reach it from outside while it runs.
 """
 
 import asyncio
@@ -20,14 +20,23 @@ from app.calls.outcome import (
     hung_up,
     worker_lost,
 )
-from app.calls.ports import Clock, Phone
+from app.calls.parameters import Parameters, headers_as, without_empty
+from app.calls.ports import Clock, IncomingLeg, LegOrder, Phone
 from app.calls.sid import CallSid
-from app.dialing.perform import DialResult, OutcomeOf, Race
-from app.dialing.place import new_legs
+from app.calls.status import Status
+from app.calls.uri import NameAddr
+from app.dialing.caller import ArrivedCaller, CalledCaller, Caller, called_limits
+from app.dialing.fates import outcome_of_document, refusal_of
+from app.dialing.interpret import Ending, Fate, Script, Sources
+from app.dialing.leg import Leg
+from app.dialing.legbook import LegBook
+from app.dialing.perform import DialResult, OutcomeOf, Race, Setting
+from app.dialing.place import new_legs, number_of, who
 from app.dialing.record import Journal, Record
+from app.dialing.screen import Screener
 from app.rcml import serial
-from app.rcml.plan import Dial
-from app.runtime import log
+from app.rcml.plan import Dial, DialRequest, Document, Link, Redirect, Where
+from app.runtime import log, loop
 from app.store.queue import ClaimedDial
 
 AddLegs = Callable[[Call, Sequence[NewCall]], Awaitable[list[Call]]]
@@ -39,24 +48,41 @@ _log = log.get(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What a dial needs of the worker that runs it."""
+    """What a call needs of the worker that runs it."""
 
     phone: Phone
     journal: Journal
     clock: Clock
     add_legs: AddLegs  # stores the legs of a later Dial, once however often it is asked; raises Fenced, Unavailable
+    sources: Sources
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """How an inbound call came: its leg, and the documents of the number that was dialled."""
+
+    leg: IncomingLeg
+    links: tuple[Link, ...]  # the first, and what is tried once if anything is wrong with its documents
 
 
 class RunningDial:
-    """One dial request in the hands of this worker."""
+    """One call in the hands of this worker."""
 
-    def __init__(self, claimed: ClaimedDial, parts: Running) -> None:
+    def __init__(self, claimed: ClaimedDial, parts: Running, arrived: Arrived | None = None) -> None:
         self._claimed = claimed
         self._parts = parts
-        self._parent = Record(claimed.parent, parts.journal, parts.clock)
+        self._arrived = arrived
+        self._parent = self._record_of(claimed.parent)
+        self._request: DialRequest | None = None
+        self._caller: Caller | None = None
+        self._script: Script | None = None
         self._race: Race | None = None
+        self._result: DialResult | None = None  # of the Dial that ended last
+        self._legs = LegBook(claimed.legs)
         self._connected = False  # whether any leg of any Dial was
-        self._end: Outcome | None = None  # what ended it before its document did
+        self._end: Outcome | None = None  # what ended the call before its document did, or with it
+        self._outcome_of: OutcomeOf = _ended_by_api  # of legs, when `_end` came
+        self._replacement = claimed.replacement
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -66,10 +92,8 @@ class RunningDial:
     async def run(self) -> None:
         """Until the parent's end is durable; Fenced ends it quietly, for somebody else has the call now."""
         self._task = asyncio.current_task()
-        self._parent.document_starts()
         try:
-            result = await self._perform_document()
-            self._parent.end(self._end or DOCUMENT_END, _dial_facts(result))
+            await self._live()
             await self._parent.written
         except Fenced:
             self.lose()
@@ -78,6 +102,8 @@ class RunningDial:
         """Another worker ends this call and its record: let go on the wire, and say nothing more."""
         if self._race is not None:
             self._race.forfeit()
+        if self._caller is not None:
+            self._caller.forfeit()
         if self._task is not None:
             self._task.cancel()
 
@@ -87,56 +113,189 @@ class RunningDial:
         A call that was to be canceled and was answered in the same moment is hung up too: nobody wanted it to talk.
         """
         if sid == self.sid:
-            self._stop(hung_up(Reason.API) if self._is_connected else CANCELED_BY_API, _ended_by_api)
+            self._stop(hung_up(Reason.API) if self._is_answered else CANCELED_BY_API, _ended_by_api)
         elif self._race is not None:
             self._race.end(_ended_by_api, sid)
 
+    def replace(self, document: bytes) -> None:
+        """The API gave another document: the one that runs is left at once, its Dial's legs with it."""
+        if self._end is not None:
+            return
+        self._replacement = document
+        if self._script is not None:
+            self._script.stop()
+        if self._race is not None:
+            self._race.end(_ended_by_api)
+
     def lose(self) -> None:
         """This worker gives up: whoever talks is hung up, with the events that are due."""
-        self._stop(worker_lost(answered=self._is_connected), lambda leg: worker_lost(answered=leg.is_answered))
+        self._stop(worker_lost(answered=self._is_answered), lambda leg: worker_lost(answered=leg.is_answered))
 
     @property
-    def _is_connected(self) -> bool:
+    def _is_answered(self) -> bool:
+        if self._caller is not None:
+            return self._caller.is_answered
         return self._connected or (self._race is not None and self._race.connected)
 
     def _stop(self, outcome: Outcome, outcome_of: OutcomeOf) -> None:
-        self._end = self._end or outcome
+        """Whatever the document is at: everybody is hung up, and `run` ends. The first outcome stays."""
+        if self._end is None:
+            self._end, self._outcome_of = outcome, outcome_of
+        if self._script is not None:
+            self._script.stop()
         if self._race is not None:
-            self._race.end(outcome_of)
+            self._race.end(self._outcome_of)
+        if self._caller is not None:
+            self._caller.end(self._end)
 
-    async def _perform_document(self) -> DialResult | None:
+    async def _live(self) -> None:
         try:
-            verbs = serial.loads(self._claimed.document).document.verbs
-        except ValueError as error:
-            await self._end_unreadable(error)
-            return None
-        return await self._perform_all(verbs)
+            if self._arrived is None:
+                self._request = serial.loads(self._claimed.document)
+        except ValueError as error:  # nobody can say what its legs were to be; they end as the parent does
+            self._parent.document_starts()
+            outcome = because(DOCUMENT_ERROR, str(error))
+            self._stop(outcome, lambda leg: outcome)
+        else:
+            await self._converse()
+        await self._legs.end_unused(self._record_of, self._outcome_of)
+        self._parent.end(self._end or DOCUMENT_END, _dial_facts(self._result))
 
-    async def _perform_all(self, dials: Sequence[Dial]) -> DialResult | None:
-        result: DialResult | None = None
-        first_index = 0
-        for dial in dials:
-            calls = await self._legs_of(dial, first_index)
-            first_index += len(dial.targets)
-            result = await self._perform(dial, calls)
-            if self._end is not None:
-                break
-        return result
+    async def _converse(self) -> None:
+        caller = self._caller = self._make_caller()
+        if caller is None:
+            self._parent.document_starts()
+            fate = await self._perform_documents()
+            self._end = self._end or outcome_of_document(fate)
+            return
+        following = loop.spawn(self._follow(caller), f"caller of {self.sid}")
+        try:
+            if await caller.reach():
+                self._close(caller, await self._perform_documents())
+            await following
+        finally:
+            following.cancel()
 
-    async def _perform(self, dial: Dial, calls: Sequence[Call]) -> DialResult:
-        parts = self._parts
-        race = self._race = Race(dial, calls, journal=parts.journal, phone=parts.phone, clock=parts.clock)
+    async def _follow(self, caller: Caller) -> None:
+        """Until the caller is gone: then everybody goes."""
+        try:
+            await caller.run()
+        except Exception:
+            self._stop(worker_lost(answered=caller.is_answered), _left_by_caller)
+            raise
+        self._stop(caller.outcome or worker_lost(answered=caller.is_answered), _left_by_caller)
+
+    def _close(self, caller: Caller, fate: Fate) -> None:
+        """The document is over, so the caller is too: a BYE, or what became of the dial as the answer to its INVITE."""
         if self._end is not None:
-            race.end(_ended_by_api)
-        result = await race.run()
-        self._connected = self._connected or race.connected
-        return result
+            return
+        if caller.is_answered:
+            self._stop(outcome_of_document(fate), _ended_by_api)
+        else:
+            refusal = refusal_of(fate, self._result)
+            self._end = refusal.outcome
+            caller.refuse(*refusal)
 
-    async def _legs_of(self, dial: Dial, first_index: int) -> list[Call]:
-        """Stored with the 202, or by the worker that had this dial before, or now."""
-        if stored := self._claimed.legs[first_index : first_index + len(dial.targets)]:
+    def _make_caller(self) -> Caller | None:
+        clock = self._parts.clock
+        if self._arrived is not None:
+            return ArrivedCaller(self._arrived.leg, self._parent, clock)
+        order = self._request.caller if self._request is not None else None
+        if order is None:
+            return None
+        call = self._parent.call
+        to_wire = LegOrder(call.sid, call.account_sid, order.uri, who(order.from_), order.username, order.password)
+        limits = called_limits(order.timeout)
+        return CalledCaller(
+            lambda watcher: Leg(self._parent, to_wire, limits, clock=clock, watcher=watcher, ends_record=False),
+            self._parts.phone,
+        )
+
+    async def _perform_documents(self) -> Fate:
+        """The first document, and whatever replaces it."""
+        links = list(self._arrived.links) if self._arrived is not None else []
+        document = self._request.document if self._request is not None else _document_at(links.pop(0))
+        while True:
+            if self._replacement is not None:
+                stored, self._replacement = self._replacement, None
+                try:
+                    document = serial.loads_document(stored)
+                except ValueError as error:
+                    return Fate(Ending.BROKEN, str(error))
+            fate = await self._perform(document)
+            if self._end is not None:
+                return fate
+            if self._replacement is None:
+                if fate.ending is not Ending.BROKEN or not links:
+                    return fate
+                document = _document_at(links.pop(0))
+
+    async def _perform(self, document: Document) -> Fate:
+        caller = self._caller
+        self._script = Script(
+            self._parent,
+            self._parts.sources,
+            where=Where.STAND_IN if caller is None else caller.where,
+            line=caller,
+            dial=self._dial,
+        )
+        return await self._script.run(document)
+
+    async def _dial(self, dial: Dial) -> Parameters:
+        number = self._number
+        calls = await self._legs_of(dial, number)
+        parts = self._parts
+        setting = Setting(
+            parent=self._parent,
+            record_of=self._record_of,
+            phone=parts.phone,
+            screener=Screener(parts.sources),
+            studio=parts.sources.studio,
+            sounds=parts.sources.sounds,
+            caller=self._caller,
+            number=number,
+        )
+        race = self._race = Race(dial, calls, setting)
+        if self._end is not None or self._replacement is not None:
+            race.end(self._outcome_of)
+        result = self._result = await race.run()
+        self._race = None
+        self._connected = self._connected or race.connected
+        if result.recorded is not None:
+            recorded = result.told.call.recording_duration or 0
+            self._parent.recorded(result.recorded.sid, recorded)
+        return self._told(result)
+
+    def _told(self, result: DialResult) -> Parameters:
+        """What a Dial's action is told (contract 4.3)."""
+        call, recorded = result.told.call, result.recorded
+        url_of = self._parts.sources.studio.recordings.url_of
+        return without_empty(
+            [
+                ("DialCallStatus", result.status),
+                ("DialCallSid", call.sid),
+                ("DialCallDuration", call.duration),
+                ("DialSipCallId", call.sip_call_id),
+                ("DialSipResponseCode", call.sip_response_code),
+                *headers_as("DialSipHeader_", result.told.headers),
+                ("RecordingUrl", url_of(recorded.sid) if recorded is not None else None),
+            ]
+        )
+
+    @property
+    def _number(self) -> NameAddr | None:
+        """The caller's own, on calls that its Dials make."""
+        if self._arrived is not None:
+            return self._arrived.leg.arrival.caller
+        order = self._request.caller if self._request is not None else None
+        return None if order is None else number_of(order)
+
+    async def _legs_of(self, dial: Dial, number: NameAddr | None) -> list[Call]:
+        """Stored with the 202, or by the worker that had this call before, or now."""
+        stored = self._legs.take([target.uri.bare() for target in dial.targets])
+        if stored is not None:
             return stored
-        legs = new_legs(self._parent.call, dial, first_index=first_index)
+        legs = new_legs(self._parent.call, dial, first_index=self._legs.next_index(len(dial.targets)), number=number)
         while True:
             try:
                 return await self._parts.add_legs(self._parent.call, legs)
@@ -144,18 +303,21 @@ class RunningDial:
                 _log.warning("dial.waits_for_database", call=self.sid, error=str(error))
                 await self._parts.clock.sleep(_RETRY_SECONDS)
 
-    async def _end_unreadable(self, error: ValueError) -> None:
-        """Nobody can say what its legs were to be; they end as the parent does, and before it."""
-        self._end = because(DOCUMENT_ERROR, str(error))
-        legs = [Record(leg, self._parts.journal, self._parts.clock) for leg in self._claimed.legs]
-        for leg in legs:
-            leg.end(self._end)
-        for leg in legs:
-            await leg.written
+    def _record_of(self, call: Call) -> Record:
+        parts = self._parts
+        return Record(call, parts.journal, parts.clock, parts.sources.studio.recordings.url_of)
+
+
+def _document_at(link: Link) -> Document:
+    return Document((Redirect(link),))
 
 
 def _ended_by_api(leg: Record) -> Outcome:
     return hung_up(Reason.API) if leg.is_answered else CANCELED_BY_API
+
+
+def _left_by_caller(leg: Record) -> Outcome:
+    return hung_up(Reason.CALLER_HANGUP) if leg.is_answered else Outcome(Status.CANCELED, Reason.CALLER_HANGUP)
 
 
 def _dial_facts(result: DialResult | None) -> Facts:

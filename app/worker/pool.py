@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from app.calls.errors import Unavailable
 from app.dialing.rescue import Rescue
-from app.dialing.run import Running, RunningDial
+from app.dialing.run import Arrived, Running, RunningDial
 from app.runtime import log, loop
 from app.runtime.clock import SteadyClock
 from app.store.database import Database
@@ -50,6 +50,20 @@ class Pool:
     def running(self) -> int:
         """Dials in the hands of this worker."""
         return len(self._dials)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether this worker may take one more call, and would be believed to hold it."""
+        return self.accepting and self._parts.lease.holds and len(self._dials) < self._parts.max_calls
+
+    def run(self, claimed: ClaimedDial, arrived: Arrived | None = None) -> None:
+        """Run one call that is this worker's own, in a task."""
+        dial = RunningDial(claimed, self._parts.running, arrived)
+        self._dials[dial.sid] = dial
+        self._idle.clear()
+        if claimed.parent.wanted is not None:
+            dial.hang_up(dial.sid)
+        loop.spawn(self._run(dial), name=f"dial {dial.sid}")
 
     async def claim_dials(self) -> None:
         """Until cancelled: wait for a notification, claim what there is room for, start it."""
@@ -110,17 +124,10 @@ class Pool:
         limit = min(room, _CLAIM_AT_MOST)
         claimed = await parts.queue.claim(parts.lease.worker_id, limit=limit, max_wait=parts.max_wait)
         for dial in claimed:
-            self._start(dial)
+            waited = round(dial.waited * 1000)
+            _log.info("dial.claimed", call=dial.parent.sid, legs=len(dial.legs), waited_ms=waited)
+            self.run(dial)
         return len(claimed) == limit
-
-    def _start(self, claimed: ClaimedDial) -> None:
-        dial = RunningDial(claimed, self._parts.running)
-        self._dials[dial.sid] = dial
-        self._idle.clear()
-        _log.info("dial.claimed", call=dial.sid, legs=len(claimed.legs), waited_ms=round(claimed.waited * 1000))
-        if claimed.parent.wanted is not None:
-            dial.hang_up(dial.sid)
-        loop.spawn(self._run(dial), name=f"dial {dial.sid}")
 
     async def _run(self, dial: RunningDial) -> None:
         try:
@@ -137,5 +144,9 @@ class Pool:
         for sid in await parts.queue.wanted(parts.lease.worker_id):
             for dial in list(self._dials.values()):
                 dial.hang_up(sid)
+        for replacement in await parts.queue.replacements(parts.lease.worker_id):
+            if (replaced := self._dials.get(replacement.sid)) is not None:
+                _log.info("document.replaced", call=replacement.sid)
+                replaced.replace(replacement.document)
         for claimed in await parts.queue.take_wanted(parts.lease.worker_id):
             await parts.rescue.ended_before_taken(claimed)

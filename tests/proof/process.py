@@ -23,6 +23,7 @@ from app.worker.pool import Pool, PoolParts
 from app.worker.sweep import Sweep
 from tests.kit.clock import FakeClock
 from tests.kit.phone import ScriptedLeg, ScriptedPhone
+from tests.kit.sources import no_sources
 from tests.proof.wire import Crew, Traffic, Wire
 
 MAX_WAIT = 36_000.0  # seconds a dial may wait: no example is that slow
@@ -179,7 +180,7 @@ class Worker(Process):
             database=self.wire,
             queue=self.queue,
             lease=self.lease,
-            running=Running(self.phone, self.changes, clock, add_legs),
+            running=Running(self.phone, self.changes, clock, add_legs, no_sources(clock)),
             rescue=rescue,
             clock=clock,  # type: ignore[arg-type] # settles as the steady one does
             max_calls=1_000,

@@ -28,6 +28,7 @@ from app.store.queue import DialQueue
 from app.store.seal import Sealer
 from tests.kit.clock import FakeClock, settle
 from tests.kit.phone import ScriptedLeg, ScriptedPhone
+from tests.kit.sources import no_sources
 
 ALICE, BOB, CAROL = "sip:alice@h", "sip:bob@h", "sip:carol@h"
 _EVENTS = Callback("https://app.example/events")
@@ -120,7 +121,7 @@ async def stage(database: Database, sealer: Sealer) -> AsyncIterator[Stage]:
         reads=reads,
         queue=queue,
         worker_id=worker_id,
-        running=Running(phone, changes, clock, add_legs),
+        running=Running(phone, changes, clock, add_legs, no_sources(clock)),
         clock=clock,
         phone=phone,
     )

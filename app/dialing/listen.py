@@ -1,0 +1,61 @@
+"""The verb Record: a beep, then what the party says until a key, silence, the longest time or its hang-up."""
+
+import asyncio
+
+from app.calls.audio import TakeEnd
+from app.calls.parameters import Parameters
+from app.calls.sources import Sounds
+from app.dialing.line import Line
+from app.dialing.recorded import Recorded, Studio, record
+from app.rcml.plan import Record
+
+
+async def listen(verb: Record, line: Line, sounds: Sounds, studio: Studio) -> Parameters | None:
+    """What its action is told; None when nothing could be recorded. What was said is kept whatever happens."""
+    if verb.play_beep:
+        await line.audio.play(sounds.beep).done
+    recorded = record(
+        studio,
+        line.record.call,
+        caller=line.audio,
+        callee=None,
+        source="RecordVerb",
+        callback=verb.recording_callback,
+        max_seconds=verb.max_length,
+        silence=verb.timeout or None,
+    )
+    if recorded is None:
+        return None
+    try:
+        key = await _until_over(verb, line, recorded)
+    finally:
+        taken = await recorded.finish()
+        line.record.recorded(recorded.sid, round(taken.seconds))
+    if taken.end is TakeEnd.FAILED:
+        return None
+    return [
+        ("RecordingUrl", studio.recordings.url_of(recorded.sid)),
+        ("RecordingSid", recorded.sid),
+        ("RecordingDuration", str(round(taken.seconds))),
+        *([("Digits", key)] if key else []),
+    ]
+
+
+async def _until_over(verb: Record, line: Line, recorded: Recorded) -> str | None:
+    """The key that ended it, if one did."""
+    line.audio.listen_for_tones(True)
+    with line.keys.listen() as keys:
+        pressed = asyncio.ensure_future(_finishing_key(verb, keys))
+        try:
+            await asyncio.wait((pressed, recorded.done), return_when=asyncio.FIRST_COMPLETED)
+            return pressed.result() if pressed.done() else None
+        finally:
+            line.audio.listen_for_tones(False)
+            pressed.cancel()
+            await asyncio.wait((pressed,))
+
+
+async def _finishing_key(verb: Record, keys: "asyncio.Queue[str]") -> str:
+    while (key := await keys.get()) not in verb.finish_on_key:
+        pass
+    return key

@@ -1,0 +1,97 @@
+"""One recording of a call, from its first sample to its hand-over. Knows neither file nor store."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Literal
+
+from app.calls.audio import Audio, Recorder, Take, Taken, TakeOrder
+from app.calls.call import Call
+from app.calls.errors import Unavailable
+from app.calls.ports import Clock
+from app.calls.recording import RecordingNotice, RecordingOrder, Recordings
+from app.calls.sid import RecordingSid, new_recording_sid
+from app.rcml.plan import RecordingCallback
+from app.runtime import log, loop
+
+_RETRY_SECONDS = 1.0  # while the database is away
+
+_log = log.get(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Studio:
+    """What recording needs of the worker."""
+
+    recorder: Recorder
+    recordings: Recordings
+    clock: Clock
+
+
+class Recorded:
+    """It is recorded from the moment at which this is made; that it runs is stored at the same time."""
+
+    def __init__(self, studio: Studio, order: RecordingOrder, take: Take) -> None:
+        self._studio = studio
+        self._order = order
+        self._take = take
+        self._began = studio.clock.monotonic()
+        self._storing = loop.spawn(self._store(), f"begin {order.sid}")
+
+    @property
+    def sid(self) -> RecordingSid:
+        return self._order.sid
+
+    @property
+    def done(self) -> "asyncio.Future[Taken]":
+        return self._take.done
+
+    @property
+    def seconds(self) -> int:
+        """How long it is so far, rounded."""
+        return round(self._studio.clock.monotonic() - self._began)
+
+    def stop(self) -> None:
+        """No more samples; safe to call twice."""
+        self._take.stop()
+
+    async def finish(self) -> Taken:
+        """Stop it and hand it over."""
+        self.stop()
+        taken = await self._take.done
+        await self._storing
+        self._studio.recordings.finish(self._order, taken)
+        return taken
+
+    async def _store(self) -> None:
+        while True:
+            try:
+                return await self._studio.recordings.begin(self._order)
+            except Unavailable as error:
+                _log.warning("recording.waits_for_database", recording=self.sid, error=str(error))
+                await self._studio.clock.sleep(_RETRY_SECONDS)
+
+
+def record(
+    studio: Studio,
+    call: Call,
+    *,
+    caller: Audio | None,
+    callee: Audio | None,
+    source: Literal["DialVerb", "RecordVerb"],
+    channels: Literal[1, 2] = 1,
+    callback: RecordingCallback | None = None,
+    max_seconds: float = 86_400,
+    silence: float | None = None,
+) -> Recorded | None:
+    """Begin to record; None when no file can be made: the call goes on without."""
+    notice = None
+    if callback is not None:
+        notice = RecordingNotice(callback.link.url, callback.link.method, callback.events)
+    order = RecordingOrder(new_recording_sid(), call, source, channels, studio.clock.now(), notice)
+    wanted = TakeOrder(order.sid, channels, max_seconds, silence)
+    try:
+        take = studio.recorder.begin(wanted, caller=caller, callee=callee)
+    except OSError as error:
+        _log.error("recording.impossible", call=call.sid, error=str(error))
+        return None
+    return Recorded(studio, order, take)
