@@ -18,8 +18,11 @@ class Routing:
 def routing(remote_target: str, route_set: Sequence[str]) -> Routing:
     """RFC 3261 §12.2.1.1: loose routing by the topmost route, strict routing when it lacks ``lr``.
 
-    Raises app.sip.headers.HeaderError when the topmost route is no SIP URI.
+    A Contact's headers have no place in a Request-URI (§19.1.1, table 1). Raises app.sip.headers.HeaderError when the
+    topmost route is no SIP URI.
     """
+    if "?" in remote_target:
+        remote_target = _as_request_uri(remote_target)
     if not route_set:
         return Routing(remote_target, (), remote_target)
     first = Address.parse(route_set[0]).uri
@@ -92,6 +95,6 @@ class Dialog:
 
 
 def _as_request_uri(uri: str) -> str:
-    """A strict router's URI as Request-URI: no headers and no ``method`` (§19.1.1, table 1)."""
+    """A strict router's URI or a Contact's as Request-URI: no headers and no ``method`` (§19.1.1, table 1)."""
     head, *params = uri.partition("?")[0].split(";")
     return ";".join([head, *(param for param in params if not param.lower().startswith("method="))])

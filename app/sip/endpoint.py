@@ -232,7 +232,7 @@ class Endpoint:
             _log.exception("sip.crashed", source=hostport(source.host, source.port))
 
     def _receive_response(self, response: SipMessage) -> None:
-        if response.validate() is not None:
+        if response.validate() is not None or len(response.all("via")) > 1:  # the rest is somebody else's: §8.1.3.3
             _JUNK.inc()
             return
         key = (response.branch, response.cseq[1])

@@ -20,6 +20,10 @@ def test_without_routes_a_request_goes_to_the_remote_target() -> None:
     assert routing("sip:b@10.0.0.1:5070", ()) == Routing("sip:b@10.0.0.1:5070", (), "sip:b@10.0.0.1:5070")
 
 
+def test_a_contacts_headers_stay_out_of_the_request_uri() -> None:
+    assert routing("sip:a@h;ob?Subject=x;y", []).request_uri == "sip:a@h;ob"
+
+
 def test_a_loose_route_keeps_the_request_uri() -> None:
     routes = ("<sip:p1.example.com;lr>", "<sip:p2.example.com;lr>")
     assert routing("sip:b@them", routes) == Routing("sip:b@them", routes, "sip:p1.example.com;lr")
