@@ -33,6 +33,11 @@ class Sipp:
         """Its exit status: 0 when every call went as its scenario says."""
         return self.process.wait(seconds)
 
+    def complaints(self) -> str:
+        """What it says is wrong, without the messages."""
+        log = self.folder / "errors.log"
+        return log.read_text(errors="replace") if log.exists() else ""
+
     def said(self) -> str:
         """The messages and errors it logged, for a test that failed."""
         return "\n".join(log.read_text(errors="replace") for log in sorted(self.folder.glob("*.log")))
@@ -50,11 +55,22 @@ def sipp(*arguments: str, scenario: str | None = None, calls: int = 1, tcp: bool
         if scenario is not None:
             (Path(folder) / "scenario.xml").write_text(scenario)
             arguments = ("-sf", "scenario.xml", *arguments)
+        peer = _started(program, (*arguments, "-m", str(calls), *(["-t", "t1"] if tcp else [])), Path(folder))
+        try:
+            yield peer
+        finally:
+            if peer.process.poll() is None:
+                peer.process.kill()
+            peer.process.wait()
+
+
+def _started(program: str, arguments: tuple[str, ...], folder: Path) -> Sipp:
+    """Bound; when somebody else was faster to take a port that had just been free, with others."""
+    for tries_left in (2, 1, 0):
         port, media_port = free_port(), free_port()
         command = [
             program, *arguments, "-i", "127.0.0.1", "-p", str(port), "-mi", "127.0.0.1", "-mp", str(media_port),
-            "-m", str(calls), "-nostdin", "-trace_err", "-error_file", "errors.log",
-            "-trace_msg", "-message_file", "messages.log", *(["-t", "t1"] if tcp else []),
+            "-nostdin", "-trace_err", "-error_file", "errors.log", "-trace_msg", "-message_file", "messages.log",
         ]  # fmt: skip
         process = subprocess.Popen(
             command,
@@ -64,21 +80,22 @@ def sipp(*arguments: str, scenario: str | None = None, calls: int = 1, tcp: bool
             stderr=subprocess.DEVNULL,
             env={**os.environ, "TERM": "xterm"},
         )
-        try:
-            _wait_until_bound(port, process)
-            yield Sipp(process, port, Path(folder))
-        finally:
-            if process.poll() is None:
-                process.kill()
-            process.wait()
+        peer = Sipp(process, port, folder)
+        if _is_bound_in_time(port, process):
+            return peer
+        assert tries_left, f"sipp ended with {process.returncode}: {peer.complaints()}"
+    raise AssertionError("unreachable")
 
 
-def _wait_until_bound(port: int, process: subprocess.Popen[bytes]) -> None:
+def _is_bound_in_time(port: int, process: subprocess.Popen[bytes]) -> bool:
+    """False when it ended instead."""
     end = time.monotonic() + 10
     while not _is_bound(port):
-        assert process.poll() is None, f"sipp ended with {process.returncode}"
+        if process.poll() is not None:
+            return False
         assert time.monotonic() < end, "sipp did not bind its port"
         time.sleep(0.01)  # /proc has no signal to wait for
+    return process.poll() is None
 
 
 def _is_bound(port: int) -> bool:
