@@ -5,7 +5,7 @@ One cheap view per call: server, credentials, unguessable identifiers. Knows dig
 
 import secrets
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from app.sip import digest
 from app.sip.build import Header
@@ -48,11 +48,17 @@ class SipAccount(SIPClient):
         self._uses: dict[str, int] = {}  # nonce → how often it was used
         self.local_tag = self.gen_tag()
         self.on_bye: Callable[[], None] | None = None
+        self.on_answer: Callable[[], str] | None = None
+        self.out: Any = None  # pyVoIP's socket; where an incoming call is answered, the way back to its caller
 
     def bye(self, request: SIPMessage) -> None:
         """pyVoIP's `VoIPCall.hangup` calls it: the dialog knows where its BYE goes."""
         if self.on_bye is not None:
             self.on_bye()
+
+    def gen_answer(self, request: SIPMessage, sess_id: str, ms: object, sendtype: object) -> str:
+        """pyVoIP's `VoIPCall.answer` calls it and sends through `out` what this returns: our SDP."""
+        return self.on_answer() if self.on_answer is not None else ""
 
     def gen_tag(self) -> str:
         """64 random bits; pyVoIP's are 32 from a guessable generator, kept in a list for ever."""

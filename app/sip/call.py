@@ -1,27 +1,24 @@
-"""One leg: pyVoIP's VoIPCall on our signalling. Tells in order what happened to it; knows no customer and no record."""
+"""A leg that we call: it looks for somebody who answers and tells in order what happened. Knows no record."""
 
-import asyncio
-import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ParamSpec
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from app.calls.address import ip_literal
 from app.calls.outcome import CANCELED_BY_API, UNUSABLE_SDP, Outcome, Reason, because, hung_up
-from app.calls.ports import Answered, DialogFacts, Ended, LegOrder, Moved, Progress, Signal, Silence
+from app.calls.ports import Answered, DialogFacts, LegOrder, Moved, Progress
 from app.runtime import log, loop
 from app.sip.account import SipAccount
 from app.sip.admission import Admission, Ticket
 from app.sip.compose import Here
+from app.sip.conversation import Conversation
 from app.sip.crypto import Srtp
-from app.sip.endpoint import Incoming
 from app.sip.engine import Engine
 from app.sip.invitation import Invitation
 from app.sip.media_port import MediaFactory
 from app.sip.message import SipMessage
-from app.sip.peer import PeerRequests
-from app.sip.pyvoip import CallState, PayloadType, SIPMessage, TransmitType, VoIPCall
+from app.sip.pyvoip import CallState, SIPStatus, TransmitType
 from app.sip.reliable import ReliableProvisionals
-from app.sip.renegotiation import Renegotiation
 from app.sip.sdp import Remote, UnusableSdp
 from app.sip.search import Search
 from app.sip.session import Session
@@ -31,15 +28,22 @@ from app.sip.usage import DialogUsage
 if TYPE_CHECKING:
     from app.sip.pyvoip import VoIPPhone
 
-P = ParamSpec("P")
-
 _log = log.get(__name__)
 
-_OFFERED = {0: PayloadType.PCMU, 8: PayloadType.PCMA, 101: PayloadType.EVENT}
+
+@dataclass(slots=True)
+class _Answer:
+    """The SDP that answers our offer in one dialog."""
+
+    source: SipMessage  # that brought it
+    remote: Remote
+    address: str | None = None  # of its c=, once it is known and allowed
 
 
-class SipCall(VoIPCall):
+class SipCall(Conversation):
     """Implements app.calls.ports.PhoneLeg. Its RTP port is bound while it lives; raises NoFreePort when made."""
+
+    peers_reason = Reason.CALLEE_HANGUP
 
     def __init__(
         self,
@@ -51,30 +55,17 @@ class SipCall(VoIPCall):
         order: LegOrder,
         account: SipAccount,
     ) -> None:
-        self.signals: asyncio.Queue[Signal] = asyncio.Queue()
-        self.engine = engine
-        self.account = account
         self._admission = admission
         self._ticket: Ticket | None = None
-        self._over = False
         self._acknowledged = False  # the 2xx: from then on a BYE may be sent
-        self._answered = False  # and there is audio
-        self._let_go: Callable[[], None] | None = None  # of the connection that the dialog lives on
-        self._seen: tuple[int, str] | None = None  # the provisional told last
-        self._early: dict[str, SipMessage] = {}  # answers in provisionals, by remote tag
+        self._seen: tuple[int, str, bool] | None = None  # the provisional told last
+        self._answers: dict[str, _Answer] = {}  # by remote tag, those in provisionals too
+        self._early: str | None = None  # the tag of the early dialog that is heard
         self._reliable = ReliableProvisionals()
-        self.usage: DialogUsage | None = None  # the confirmed dialog
-        self.session: Session | None = None
         self._call_sid = order.call_sid
         self._search = Search(engine, account, order, self)
-        self._media = media.open(dtmf=_weakly(self.dtmf_callback))  # after everything else that may raise
-        self._media.on_silence = _weakly(self._on_silence)
-        self._renegotiation: Renegotiation | None = None
         self._draft = _draft(self._search.call_id)
-        ports: Any = {self._media.local_port: _OFFERED}  # as pyVoIP passes them, not as it types them
-        super().__init__(phone, CallState.DIALING, self._draft, 0, account.myIP, ports, "sendrecv")
-        self.sip = account
-        account.on_bye = self._say_goodbye
+        super().__init__(phone, engine, account=account, media=media, state=CallState.DIALING, request=self._draft)
 
     # -- PhoneLeg
 
@@ -123,11 +114,8 @@ class SipCall(VoIPCall):
             if not self._reliable.accept(usage, response):
                 return
             if response.content:
-                self._early[tag] = response
-        if self._seen != (code, tag):  # a peer may flood: what repeats itself says nothing new
-            self._seen = (code, tag)
-            at = self.engine.clock.now()
-            self._tell(Progress(at, code, response.reason_phrase, 180 <= code <= 183, self.facts(tag)))
+                self._hear_early(invitation, response)
+        self._progress(response)
 
     def on_success(self, invitation: Invitation, response: SipMessage) -> None:
         self._leave_window()
@@ -135,6 +123,10 @@ class SipCall(VoIPCall):
         usage.aim(lambda: self._confirm(usage, invitation, response))
 
     def on_moving(self) -> None:
+        self._answers.clear()
+        if self._early is not None and self.session is not None:
+            self._early = None
+            self.session.fall_silent()
         self._tell(Moved(self.facts()))
 
     def on_nobody(self, outcome: Outcome) -> None:
@@ -146,73 +138,29 @@ class SipCall(VoIPCall):
 
     # -- what the peer says
 
-    def receive(self, incoming: Incoming) -> bool:
-        """A request of the peer in one of this call's dialogs; False: in none of them."""
+    def usage_of(self, request: SipMessage) -> DialogUsage | None:
         invitation = self._search.invitation
-        request = incoming.request
-        if invitation is None or request.to_tag != self.account.local_tag:
-            return False
-        usage = invitation.usage(request.from_tag)
-        if usage is None:
-            return False
-        PeerRequests(self).receive(usage, self.engine.endpoint.serve(incoming))
-        return True
+        return invitation.usage(request.from_tag) if invitation is not None else None
 
-    def receive_ack(self, request: SipMessage) -> None:
-        if self._renegotiation is not None:
-            self._renegotiation.receive_ack(request)
-
-    @property
-    def renegotiation(self) -> Renegotiation:
-        """Made when it is first needed: most sessions never change."""
-        if self._renegotiation is None:
-            self._renegotiation = Renegotiation(self)
-        return self._renegotiation
-
-    def peer_hung_up(self, usage: DialogUsage, request: SipMessage) -> None:
-        """A BYE came; early dialogs end with the INVITE's final answer."""
-        usage.ended = True
+    def objection(self, usage: DialogUsage, request: SipMessage) -> SIPStatus | None:
         if usage is self.usage:
-            self.phone.callback(request)  # pyVoIP finds the call and ends it by `bye`
-            request.release()
+            return None
+        if request.method_name == "INVITE":
+            return SIPStatus.CALL_OR_TRANSACTION_DOESNT_EXIST
+        unanswered = request.content and usage.dialog.remote_tag not in self._answers
+        return SIPStatus.REQUEST_PENDING if unanswered else None  # RFC 3311 §5.2
 
-    def break_off(self, outcome: Outcome) -> None:
-        """End an established dialog with a BYE and `outcome`."""
-        self._say_goodbye()
-        self._end(outcome)
-
-    def moved(self) -> None:
-        """The dialog changed: whoever rescues it must know."""
-        if not self._over:
-            self._tell(Moved(self.facts()))
-
-    def release(self) -> None:
-        """Return the port, whatever the state."""
-        self._media.stop()
-
-    # -- pyVoIP's names
-
-    def create_rtp_clients(
-        self, codecs: dict[int, PayloadType], ip: str, port: int, request: SIPMessage, baseport: int
-    ) -> None:
-        """pyVoIP's `answered` calls it with what it negotiated; the sockets have been bound for long."""
-        if self.session is not None:
-            self.RTPClients.append(self.session.client())
-
-    def hangup(self) -> None:
-        """BYE; raises pyVoIP's InvalidStateError unless the call is answered."""
-        super().hangup()
-        self.phone.calls[self.call_id] = self  # until the BYE is answered: the peer's may cross it
-
-    def bye(self) -> None:
-        """The peer's BYE."""
-        super().bye()
-        self._end(hung_up(Reason.CALLEE_HANGUP))
+    def change(self, usage: DialogUsage, remote: Remote, address: str) -> None:
+        tag = usage.dialog.remote_tag
+        if usage is not self.usage and tag in self._answers:
+            known = self._answers[tag]
+            self._answers[tag] = _Answer(known.source, remote, address)
+        if usage is self.usage or tag == self._early:
+            super().change(usage, remote, address)
 
     # --
 
     def facts(self, remote_tag: str | None = None) -> DialogFacts:
-        """What a stranger needs to end this leg, as it is now."""
         invitation = self._search.invitation
         if invitation is None:
             return DialogFacts()
@@ -234,16 +182,47 @@ class SipCall(VoIPCall):
             state="proceeding" if self.heard else "calling",
         )
         if usage is not None:
-            facts["to"] = usage.dialog.to_value
-            facts["routes"] = list(usage.dialog.route_set)
-            facts["remote_target"] = usage.dialog.remote_target
-            if usage.dialog.confirmed:
-                facts["state"] = "confirmed"
-                facts["cseq"] = usage.dialog.local_cseq
-                facts["transport"] = usage.hop.transport
-                facts["destination"] = [usage.hop.host, usage.hop.port]
-                facts["domain"] = usage.hop.domain
+            facts.update(usage.facts())
         return facts
+
+    # -- audio before the answer
+
+    def _hear_early(self, invitation: Invitation, response: SipMessage) -> None:
+        """SDP in a provisional: the newest is heard until a 2xx says whose is the last word (RFC 3960 §3)."""
+        tag = response.to_tag or ""
+        remote = self._read(response)
+        known = self._answers.get(tag)
+        if remote is None or self.usage is not None or (known is not None and known.remote == remote):
+            return
+        self._answers.pop(tag, None)  # the newest stands last
+        answer = self._answers[tag] = _Answer(response, remote)
+
+        def go_on(address: str | Outcome) -> None:
+            self._begin_early(invitation, tag, answer, address)
+
+        self._with_address(remote, go_on)
+
+    def _begin_early(self, invitation: Invitation, tag: str, answer: _Answer, address: str | Outcome) -> None:
+        is_newest = next(reversed(self._answers), None) == tag and self._answers[tag] is answer
+        wanted = is_newest and invitation is self._search.invitation and self.usage is None and not self._over
+        if not wanted or isinstance(address, Outcome) or self.session is None:
+            return  # a refused address hears nothing; if the 2xx says no better, the call ends with it
+        answer.address = address
+        self._early = tag
+        self.session.agree(answer.remote, address)
+        self.session.begin_early()
+        if self._seen is not None and self._seen[1] == tag:  # the name in c= took its time: say it again
+            self._progress(answer.source)
+
+    def _progress(self, response: SipMessage) -> None:
+        code, tag = response.status_code, response.to_tag or ""
+        now = (code, tag, self._early is not None)
+        if self._seen != now:  # a peer may flood: what repeats itself says nothing new
+            self._seen = now
+            at, ringing = self.engine.clock.now(), 180 <= code <= 183
+            self._tell(Progress(at, code, response.reason_phrase, ringing, self.facts(tag), now[2]))
+
+    # -- the answer
 
     def _confirm(self, usage: DialogUsage, invitation: Invitation, response: SipMessage) -> None:
         """The next hop is known: acknowledge first, whatever comes of it."""
@@ -257,30 +236,30 @@ class SipCall(VoIPCall):
             self._read_answer(response)
 
     def _read_answer(self, response: SipMessage) -> None:
-        source = response if response.content else self._early.get(response.to_tag or "", response)
-        try:
-            remote = source.sdp(self.session.srtp if self.session is not None else None)
-        except UnusableSdp as error:
-            self.break_off(because(UNUSABLE_SDP, str(error)))
-            return
-        address = self.engine.resolver.media(remote.address)
-        if address is None:
-            loop.spawn(self._resolve_media(response, source, remote), name="sip.media_address")
+        answer = self._answers.get(response.to_tag or "")
+        if response.content or answer is None:
+            try:
+                answer = _Answer(response, response.sdp(self.session.srtp if self.session is not None else None))
+            except UnusableSdp as error:
+                self.break_off(because(UNUSABLE_SDP, str(error)))
+                return
+        final = answer
+        if final.address is not None:
+            self._talk(response, final, final.address)
         else:
-            self._talk(response, source, remote, address)
+            self._with_address(final.remote, lambda address: self._talk(response, final, address))
 
-    async def _resolve_media(self, response: SipMessage, source: SipMessage, remote: Remote) -> None:
-        address = await self.engine.resolver.media_named(remote.address)
-        if not self._over:
-            self._talk(response, source, remote, address)
-
-    def _talk(self, response: SipMessage, source: SipMessage, remote: Remote, address: str | Outcome) -> None:
+    def _talk(self, response: SipMessage, answer: _Answer, address: str | Outcome) -> None:
+        if self._over:
+            return
         if isinstance(address, Outcome) or self.session is None:
             self.break_off(address if isinstance(address, Outcome) else UNUSABLE_SDP)
             return
-        self.session.agree(remote, address)
-        self.answered(source)  # pyVoIP: payload types, RTP client, its start, state
-        source.release()
+        self._answers.clear()
+        self.session.agree(answer.remote, address)
+        self.session.answered()
+        self.answered(answer.source)  # pyVoIP: payload types, RTP client, its start, state
+        answer.source.release()
         self._answered = True
         if self.usage is not None:
             self._let_go = self.engine.endpoint.hold(self.usage.hop)
@@ -292,62 +271,38 @@ class SipCall(VoIPCall):
         at = self.engine.clock.now()
         self._tell(Answered(at, response.status_code, response.reason_phrase, headers, self.facts()))
 
-    def _on_silence(self) -> None:
-        if not self._over:
-            self._tell(Silence(self.engine.clock.now()))
+    def _read(self, response: SipMessage) -> Remote | None:
+        try:
+            return response.sdp(self.session.srtp if self.session is not None else None)
+        except UnusableSdp:
+            return None
+
+    def _with_address(self, remote: Remote, then: Callable[[str | Outcome], None]) -> None:
+        """At once for an address in c=, later for a name."""
+        address = self.engine.resolver.media(remote.address)
+        if address is None:
+            loop.spawn(self._resolve_media(remote.address, then), name="sip.media_address")
+        else:
+            then(address)
+
+    async def _resolve_media(self, name: str, then: Callable[[str | Outcome], None]) -> None:
+        then(await self.engine.resolver.media_named(name))
+
+    # --
 
     def _end(self, outcome: Outcome) -> None:
-        """The one way out: returns the port, says it once."""
-        if self._over:
-            return
-        self._over = True
         self._leave_window()
-        if self._renegotiation is not None:
-            self._renegotiation.close()
-            self._renegotiation = None
-        self._media.stop()
-        self.state = CallState.ENDED
-        self._tell(Ended(self.engine.clock.now(), outcome))
-
-    def _say_goodbye(self) -> None:
-        if self.usage is not None:
-            self.usage.bye(self._said_goodbye)
-
-    def _said_goodbye(self, response: SipMessage | None) -> None:
-        self._forget()
+        super()._end(outcome)
 
     def _forget(self) -> None:
-        """Nothing more can come for this call. Whoever may hear late answers does so without it.
-
-        What refers to each other is taken apart, so that a call is freed when it ends and not by a collection that
-        comes thousands of calls later.
-        """
-        self.phone.calls.pop(self.call_id, None)
-        let_go, self._let_go = self._let_go, None
-        if let_go is not None:
-            let_go()
+        """Whoever may hear late answers does so without the call."""
+        super()._forget()
         self._draft.release()
-        self.account.on_bye = None
         self._search.part()
 
     def _leave_window(self) -> None:
         if self._ticket is not None:
             self._ticket.leave()
-
-    def _tell(self, signal: Signal) -> None:
-        self.signals.put_nowait(signal)
-
-
-def _weakly(method: Callable[P, None]) -> Callable[P, None]:
-    """`method` of an object that is not kept alive by it."""
-    reference = weakref.WeakMethod(method)
-
-    def call(*arguments: P.args, **named: P.kwargs) -> None:
-        alive = reference()
-        if alive is not None:
-            alive(*arguments, **named)
-
-    return call
 
 
 def _draft(call_id: str) -> SipMessage:

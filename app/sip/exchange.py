@@ -201,7 +201,17 @@ class ClientExchange(Exchange):
 class ServerExchange(Exchange):
     """A request of a peer and our answers to it."""
 
-    __slots__ = ("_connection", "_last", "on_ack", "on_unacknowledged", "request", "source", "to_tag")
+    __slots__ = (
+        "_connection",
+        "_last",
+        "_last_event",
+        "on_ack",
+        "on_cancel",
+        "on_unacknowledged",
+        "request",
+        "source",
+        "to_tag",
+    )
 
     def __init__(
         self,
@@ -219,23 +229,26 @@ class ServerExchange(Exchange):
         self.to_tag = ""  # for a To that has none yet
         self.on_ack: Callable[[SipMessage], None] | None = None  # of a 2xx
         self.on_unacknowledged: Callable[[], None] | None = None
+        self.on_cancel: Callable[[], None] | None = None  # of an INVITE that may have no final answer yet
         self._connection = connection
         self._last = b""
+        self._last_event = Input.PROVISIONAL
 
     def respond(
         self,
-        status: SIPStatus,
+        status: SIPStatus | int,
+        phrase: str | None = None,
         *,
         headers: Sequence[build.Header] = (),
         body: bytes = b"",
         content_type: str | None = None,
     ) -> None:
-        """Answer; a second final answer is discarded (RFC 3261 §17.2.2)."""
+        """Answer; a second final answer is discarded (RFC 3261 §17.2.2). Without `phrase` the usual one."""
         code = int(status)
         data = build.response(
             self.request,
             code,
-            status.phrase,
+            phrase,
             to_tag=self.to_tag or None,
             headers=headers,
             body=body,
@@ -243,13 +256,14 @@ class ServerExchange(Exchange):
             source=(self.source.host, self.source.port),
         )
         event = Input.PROVISIONAL if code < 200 else Input.SUCCESS if code < 300 else Input.FAILURE
-        before, self._last = self._last, data
+        before = self._last, self._last_event
+        self._last, self._last_event = data, event
         if not self.feed(event):
-            self._last = before
+            self._last, self._last_event = before
 
     def repeat(self) -> None:
-        """Send the 2xx of an INVITE again (RFC 3261 §13.3.1.4)."""
-        self.feed(Input.SUCCESS)
+        """Send the newest answer to an INVITE again: a 2xx (RFC 3261 §13.3.1.4) or a provisional (RFC 3262 §3)."""
+        self.feed(self._last_event)
 
     def _do(self, action: Action, message: SipMessage | None) -> None:
         if action is Action.SEND:

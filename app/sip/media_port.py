@@ -3,14 +3,16 @@
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from app.calls.audio import Audio
 from app.sip.pyvoip import PayloadType, RTPClient
 
 
-class MediaSession(Protocol):
-    """One leg's RTP and RTCP sockets, bound from the moment it is opened until `stop`."""
+class MediaSession(Audio, Protocol):
+    """One leg's RTP and RTCP sockets, bound from the moment it is opened until `stop`, and what is said on them."""
 
     local_port: int  # RTP, even; RTCP is the next one
     on_silence: Callable[[], None] | None  # called at most once: nothing came for the media timeout after something had
+    on_tone: Callable[[str], None] | None  # each key heard as a tone while `listen_for_tones` is on
 
     @property
     def packets_received(self) -> int:
@@ -45,4 +47,4 @@ class MediaFactory(Protocol):
     """One worker's RTP ports."""
 
     def open(self, *, dtmf: Callable[[str], None] | None) -> MediaSession:
-        """Bind a port now; raises app.calls.errors.NoFreePort. `dtmf` gets each key once: ``0``-``9 * # A``-``D``."""
+        """Bind a port now; raises app.calls.errors.NoFreePort. `dtmf` gets each telephone event once."""

@@ -11,17 +11,21 @@ from app.sip.pyvoip import SIPStatus
 from app.sip.usage import DialogUsage
 
 if TYPE_CHECKING:
-    from app.sip.call import SipCall
+    from app.sip.conversation import Conversation
 
-_SIGNAL = re.compile(rb"(?:\A|\n)[ \t]*+Signal[ \t]*+=[ \t]*+([0-9*#A-Da-d])", re.IGNORECASE)
-_DIGIT = re.compile(rb"\s*+([0-9*#A-Da-d])\s*+\Z")
+# Some write the event codes of RFC 4733 §3.2 for * and # (10, 11) and A to D.
+_KEY = rb"(1[0-5](?![0-9])|[0-9*#A-D](?![0-9A-Z*#]))"
+_SIGNAL = re.compile(rb"(?:\A|[\r\n])[ \t]*+Signal[ \t]*+=[ \t]*+" + _KEY, re.IGNORECASE)
+_DURATION = re.compile(rb"(?:\A|[\r\n])[ \t]*+Duration[ \t]*+=[ \t]*+([0-9]{1,6})", re.IGNORECASE)
+_DIGIT = re.compile(rb"\s*+" + _KEY + rb"\s*+\Z", re.IGNORECASE)
+_CODES = {b"10": "*", b"11": "#", b"12": "A", b"13": "B", b"14": "C", b"15": "D"}
 _ACCEPTED = (("Accept", "application/dtmf-relay, application/dtmf"),)
 
 
 class PeerRequests:
     """One call's answers to its peer; every request gets one, at once."""
 
-    def __init__(self, call: "SipCall") -> None:
+    def __init__(self, call: "Conversation") -> None:
         self._call = call
 
     def receive(self, usage: DialogUsage, exchange: ServerExchange) -> None:
@@ -53,7 +57,7 @@ class PeerRequests:
         if kind == "application/dtmf-relay":
             found = _SIGNAL.search(request.content)
         elif kind == "application/dtmf":
-            found = _DIGIT.match(request.content)
+            found = _DIGIT.match(request.content) or _SIGNAL.search(request.content)
         elif not request.content:
             found = None  # RFC 6086 §4.2.2: an empty INFO is a keep-alive
         else:
@@ -61,7 +65,9 @@ class PeerRequests:
             return
         exchange.respond(SIPStatus.OK)
         if found is not None:
-            self._call.dtmf_callback(found[1].decode().upper())
+            duration = _DURATION.search(request.content)
+            key = _CODES.get(found[1]) or found[1].decode().upper()
+            self._call.press(key, int(duration[1]) / 1000 if duration else 0.0)
 
     def _refer(self, usage: DialogUsage, exchange: ServerExchange) -> None:
         exchange.respond(SIPStatus.DECLINE)
@@ -70,7 +76,12 @@ class PeerRequests:
         exchange.respond(SIPStatus.BAD_EVENT)  # RFC 6665: we have subscribed to nothing
 
     def _prack(self, usage: DialogUsage, exchange: ServerExchange) -> None:
-        exchange.respond(SIPStatus.CALL_OR_TRANSACTION_DOESNT_EXIST)  # we send no reliable provisional
+        answer = self._call.receive_prack(exchange.request)
+        if answer is None:
+            exchange.respond(SIPStatus.CALL_OR_TRANSACTION_DOESNT_EXIST)  # RFC 3262 §3
+        else:
+            exchange.respond(SIPStatus.OK, body=answer, content_type=compose.SDP if answer else None)
+            self._call.pracked()
 
 
 _ANSWERS: dict[str, Callable[[PeerRequests, DialogUsage, ServerExchange], None]] = {

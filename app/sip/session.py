@@ -18,6 +18,8 @@ class Session:
         self.local = LocalMedia(address, media.local_port)
         self.remote: Remote | None = None
         self._address = ""
+        self._is_connected = False
+        self._is_answered = False  # the peer's silence counts only from then on
 
     def first_offer(self, direction: str, *, private: bool) -> bytes:
         """The offer of an INVITE that creates a dialog; `private`: over TLS. Each one has a key of its own."""
@@ -25,6 +27,11 @@ class Session:
         self.local.key = None if self.srtp is Srtp.OFF else new_key()
         self.local.insists = self.srtp is Srtp.REQUIRED
         return self.local.offer(direction)
+
+    def listen_for(self, *, private: bool) -> Srtp:
+        """What may be taken of the offer of an INVITE; `private`: it came over TLS."""
+        self.srtp = self._policy if private else Srtp.OFF
+        return self.srtp
 
     def agree(self, remote: Remote, address: str) -> None:
         """The peer's description is in force; `address` is that of its c=, resolved and allowed."""
@@ -35,29 +42,56 @@ class Session:
         """The leg's RTP client for what was agreed; raises RuntimeError before anything was."""
         remote = self._agreed()
         self._secure(remote)
+        self._is_connected = True
         return self.media.connect(
             {number: _PAYLOADS[name] for number, name in remote.payloads.items()},
             self._address,
             remote.port,
             send=not remote.held,
-            receive=_sends(remote),
+            receive=self._expects(remote),
         )
+
+    def begin_early(self) -> None:
+        """Let audio flow as agreed before the call is answered."""
+        self.client()
+        self.media.start()
+
+    def answered(self) -> None:
+        """The call is: from now on the peer has something to say unless it holds."""
+        self._is_answered = True
+        if self._is_connected and self.remote is not None:
+            self._point(self.remote)
+
+    def fall_silent(self) -> None:
+        """The INVITE goes elsewhere: nothing more for whoever was heard early."""
+        self.remote = None
+        if self._is_connected:
+            self.media.update("0.0.0.0", 0, send=False, receive=False)
 
     def change(self, remote: Remote, address: str) -> None:
         """A re-INVITE or UPDATE moved, held or resumed the peer's media."""
         before = self.remote
         self.agree(remote, address)
-        if before is None:
+        if before is None or not self._is_connected:
             return  # the INVITE's own answer starts media
         if before.payloads != remote.payloads:
             self.client()
         else:
             self._secure(remote)
-            self.media.update(address, remote.port, send=not remote.held, receive=_sends(remote))
+            self._point(remote)
 
     def answer(self, remote: Remote) -> bytes:
         """Our answer to an offer; the codec in use stays first if it is offered still."""
+        if remote.crypto is not None and self.local.key is None:
+            self.local.key = new_key()
         return self.local.answer(remote, prefer=self.remote.audio.name if self.remote else None)
+
+    def _point(self, remote: Remote) -> None:
+        self.media.update(self._address, remote.port, send=not remote.held, receive=self._expects(remote))
+
+    def _expects(self, remote: Remote) -> bool:
+        """Whether the peer's silence would be a fault: not before the answer, and not while it holds."""
+        return self._is_answered and remote.direction in ("sendrecv", "sendonly")
 
     def _secure(self, remote: Remote) -> None:
         key = self.local.key
@@ -67,8 +101,3 @@ class Session:
         if self.remote is None:
             raise RuntimeError("nothing has been agreed yet")
         return self.remote
-
-
-def _sends(remote: Remote) -> bool:
-    """Whether the peer is to send: a hold makes its silence no fault."""
-    return remote.direction in ("sendrecv", "sendonly")

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+from app.sip.build import Header
 from app.sip.message import SipMessage
 
 SMALLEST = 90  # seconds, RFC 4028 §4
@@ -44,6 +45,21 @@ def settled(message: SipMessage, *, request_is_ours: bool) -> SessionTimer | Non
     if refresher is None:
         return SessionTimer(interval, ours=request_is_ours)
     return SessionTimer(interval, ours=(refresher[1].lower() == "uac") == request_is_ours)
+
+
+def granted(request: SipMessage) -> tuple[SessionTimer, list[Header]] | None:
+    """The timer that a 2xx of ours to `request` settles, and its headers (§9).
+
+    A proxy may have asked for it: a peer that knows no timers does not refresh, and is not required to know them.
+    """
+    timer = settled(request, request_is_ours=False)
+    if timer is None:
+        return None
+    knows = any(option.lower() == "timer" for name in ("supported", "require") for option in request.all(name))
+    if not knows:
+        timer = SessionTimer(timer.interval, ours=True)
+    headers = [("Session-Expires", timer.value(request_is_ours=False))]
+    return timer, headers if timer.ours and not knows else [*headers, ("Require", "timer")]
 
 
 def too_small(request: SipMessage) -> bool:

@@ -6,6 +6,7 @@ Finds their next hop, answers challenges and repeats ACKs. Knows no media and no
 from collections.abc import Callable, Sequence
 
 from app.calls.outcome import UNREACHABLE, Outcome, because
+from app.calls.ports import DialogFacts
 from app.runtime import log, loop
 from app.sip import compose
 from app.sip.account import Chain, SipAccount
@@ -39,6 +40,18 @@ class DialogUsage:
         self._fallback = fallback
         self._aimed_at: str | None = None
         self._ack: tuple[Hop, bytes] | None = None
+
+    def facts(self) -> DialogFacts:
+        """The dialog's share of what a stranger needs to end it."""
+        dialog, hop = self.dialog, self.hop
+        facts = DialogFacts(to=dialog.to_value, routes=list(dialog.route_set), remote_target=dialog.remote_target)
+        if dialog.confirmed:
+            facts["state"] = "confirmed"
+            facts["cseq"] = dialog.local_cseq
+            facts["transport"] = hop.transport
+            facts["destination"] = [hop.host, hop.port]
+            facts["domain"] = hop.domain
+        return facts
 
     def aim(self, then: Callable[[], None]) -> None:
         """Call `then` once `hop` is where the dialog's next request goes: at once for an address, later for a name.
