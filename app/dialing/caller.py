@@ -199,12 +199,14 @@ class ArrivedCaller:
             self._leg.answer()
 
     def end(self, outcome: Outcome) -> None:
-        self._leg.hang_up()
-        self._close(outcome)
+        if self.outcome is None:
+            self._leg.hang_up()
+            self._close(outcome)
 
     def refuse(self, outcome: Outcome, code: int, phrase: str) -> None:
-        self._leg.reject(code, phrase)
-        self._close(outcome)
+        if self.outcome is None:
+            self._leg.reject(code, phrase)
+            self._close(outcome)
 
     def forfeit(self) -> None:
         self._leg.hang_up()
@@ -227,12 +229,11 @@ class ArrivedCaller:
                 pass  # an incoming leg makes none
 
     def _close(self, outcome: Outcome) -> None:
-        if self.outcome is None:
-            if outcome.status is Status.COMPLETED and not self.is_answered:  # between our 200 and its ACK
-                outcome = replace(outcome, status=Status.CANCELED)
-            self.outcome = outcome
-            self._leg.signals.put_nowait(Ended(self._clock.now(), outcome))
-            self._answered.set()
+        if outcome.status is Status.COMPLETED and not self.is_answered:  # between our 200 and its ACK
+            outcome = replace(outcome, status=Status.CANCELED)
+        self.outcome = outcome
+        self._leg.signals.put_nowait(Ended(self._clock.now(), outcome))  # wakes `run`
+        self._answered.set()
 
 
 def _ignore(pressed: Pressed) -> None: ...

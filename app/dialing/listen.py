@@ -7,13 +7,14 @@ from app.calls.parameters import Parameters
 from app.calls.sources import Sounds
 from app.dialing.line import Line
 from app.dialing.recorded import Recorded, Studio, record
+from app.dialing.speak import heard
 from app.rcml.plan import Record
 
 
 async def listen(verb: Record, line: Line, sounds: Sounds, studio: Studio) -> Parameters | None:
     """What its action is told; None when nothing could be recorded. What was said is kept whatever happens."""
     if verb.play_beep:
-        await line.audio.play(sounds.beep).done
+        await heard(line.audio.play(sounds.beep))
     recorded = record(
         studio,
         line.record.call,

@@ -57,8 +57,8 @@ class Recorded:
     async def finish(self) -> Taken:
         """Stop it and hand it over."""
         self.stop()
-        taken = await self._take.done
-        await self._storing
+        taken = await asyncio.shield(self._take.done)
+        await asyncio.shield(self._storing)
         self._studio.recordings.finish(self._order, taken)
         return taken
 

@@ -1,5 +1,6 @@
 """Say, Play and Pause on one line. A sound that cannot be had is passed over: the caller hears the next one."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from app.calls.audio import Playback
@@ -23,8 +24,13 @@ async def speak(verb: Say | Play | Pause, line: Line, sounds: Sounds, pause: Wai
     except SourceError as error:
         _log.warning("sound.missing", call=line.record.call.sid, verb=type(verb).__name__, detail=str(error))
         return
+    await heard(playback)
+
+
+async def heard(playback: Playback) -> None:
+    """Until it has been played; cancelled, it is stopped."""
     try:
-        await playback.done
+        await asyncio.wait((playback.done,))  # which leaves the future alone when we are cancelled
     finally:
         playback.stop()
 
