@@ -49,7 +49,12 @@ class Code(StrEnum):
     CREDENTIALS_INCOMPLETE = "credentials-incomplete"
     METADATA_INVALID = "metadata-invalid"
     NOT_SUPPORTED = "not-supported"
-    NOT_SUPPORTED_YET = "not-supported-yet"
+    NEEDS_CALLER = "needs-caller"
+    VERB_NOT_ALLOWED = "verb-not-allowed"
+    TEXT_MISSING = "text-missing"
+    VALUE_INVALID = "value-invalid"
+    FIELDS_EXCLUSIVE = "fields-exclusive"
+    CALL_IS_LEG = "call-is-leg"
     TOO_MANY_PROBLEMS = "too-many-problems"
     IDEMPOTENCY_KEY_INVALID = "idempotency-key-invalid"
     PARAMETER_INVALID = "parameter-invalid"
@@ -111,15 +116,20 @@ EXPLAINED: dict[Code, Explanation] = {
             "Percent-encode each value as UTF-8.",
         ),
         (Code.WRONG_ROOT, 422, "The root is not what a request begins with.", "Use <Response>, or a JSON object."),
-        (Code.UNKNOWN_VERB, 422, "There is no verb of that name.", "Use <Dial>."),
+        (Code.UNKNOWN_VERB, 422, "There is no verb of that name.", "Use one that the detail names."),
         (Code.UNKNOWN_NOUN, 422, "<Dial> holds something other than <Sip>.", "Use <Sip>; nothing else is dialled."),
-        (Code.ELEMENT_NOT_ALLOWED, 422, "An element stands where none may.", "Remove it; <Sip> holds text only."),
-        (Code.TEXT_NOT_ALLOWED, 422, "Text stands where none may.", "Put the SIP URI into a <Sip>."),
+        (Code.ELEMENT_NOT_ALLOWED, 422, "An element stands where none may.", "Remove it."),
+        (Code.TEXT_NOT_ALLOWED, 422, "Text stands where none may.", "Put it into an element, or remove it."),
         (Code.UNKNOWN_ATTRIBUTE, 422, "The element has no attribute of that name.", "Correct or remove it."),
         (Code.UNKNOWN_FIELD, 422, "The object has no member of that name.", "Correct or remove it."),
         (Code.UNKNOWN_PARAMETER, 422, "The operation has no query parameter of that name.", "Correct or remove it."),
         (Code.REPEATED_FIELD, 422, "A member or query parameter is there more than once.", "Give it once."),
-        (Code.NOTHING_TO_DO, 422, "The request dials nobody.", "Add a <Dial> with a <Sip>, or `sip` in JSON."),
+        (
+            Code.NOTHING_TO_DO,
+            422,
+            "The request asks for nothing.",
+            "Add what the detail names: something to dial or to do.",
+        ),
         (Code.DIAL_EMPTY, 422, "A dial has no target.", "Give it one to ten targets."),
         (Code.TOO_MANY_TARGETS, 422, "A dial has more than ten targets.", "Give it one to ten targets."),
         (Code.URI_MISSING, 422, "A target has no SIP URI.", "Write the SIP URI as text of <Sip>, or as `uri` in JSON."),
@@ -132,13 +142,13 @@ EXPLAINED: dict[Code, Explanation] = {
             Code.EVENT_UNKNOWN,
             422,
             "There is no event of that name.",
-            "Use initiated, ringing, answered and completed.",
+            "Use those that the detail names.",
         ),
         (
             Code.RECORD_INVALID,
             422,
             "The value of record is none that exists.",
-            "Use false or do-not-record; true, record-from-answer and its kin come later.",
+            "Use one that the detail names.",
         ),
         (
             Code.CALLER_ID_INVALID,
@@ -187,7 +197,32 @@ EXPLAINED: dict[Code, Explanation] = {
             "Send a JSON object of strings.",
         ),
         (Code.NOT_SUPPORTED, 422, "The service does not do this.", "Leave it out."),
-        (Code.NOT_SUPPORTED_YET, 422, "The service does not do this yet.", "Leave it out until it is announced."),
+        (
+            Code.NEEDS_CALLER,
+            422,
+            "A verb or field needs a caller, and there is none: the service stands in for it.",
+            "Add `caller`, or leave the verb or field out.",
+        ),
+        (
+            Code.VERB_NOT_ALLOWED,
+            422,
+            "The verb cannot be used on this leg: <Reject> is for inbound calls, <Dial> not for screening.",
+            "Use <Hangup>, or leave it out.",
+        ),
+        (Code.TEXT_MISSING, 422, "An element that needs text is empty.", "Write the words or the URL as its text."),
+        (Code.VALUE_INVALID, 422, "The value is none that the attribute may have.", "Use one that the detail names."),
+        (
+            Code.FIELDS_EXCLUSIVE,
+            422,
+            "Members are there together of which only one may be.",
+            "Send one of those that the detail names.",
+        ),
+        (
+            Code.CALL_IS_LEG,
+            422,
+            "The call is a leg, which runs no document of its own.",
+            "Send it to the parent, whose sid the detail names.",
+        ),
         (
             Code.TOO_MANY_PROBLEMS,
             422,

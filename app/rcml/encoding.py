@@ -17,7 +17,14 @@ _MARKS = (
     (b"\xfe\xff", "utf-16"),
     (b"\xff\xfe", "utf-16"),
 )
+_CHARSET = re.compile(r";\s*charset\s*=\s*(?:\"([^\"]*)\"|([^\s;\"]+))", re.IGNORECASE)
 _DECLARED = re.compile(rb"<\?xml\s[^>]{0,200}?encoding\s*=\s*[\"']([^\"'>]{0,100})[\"']")
+
+
+def charset_of(content_type: str) -> str | None:
+    """The parameter charset of a Content-Type."""
+    match = _CHARSET.search(content_type)
+    return (match[1] or match[2]) if match else None
 
 
 def text_of(body: bytes, charset: str | None) -> str:

@@ -3,25 +3,70 @@
 RCML, JSON and the query all hand over the same `Fields`, so one rule has one home.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from app.calls.address import AddressPolicy
-from app.calls.callback import Callback
+from app.calls.callback import Callback, HttpMethod
 from app.calls.event import ALL_EVENTS
 from app.calls.uri import SipUri
 from app.rcml import target as targets
 from app.rcml import values
 from app.rcml.codes import Code
-from app.rcml.plan import DEFAULT_TIME_LIMIT, DEFAULT_TIMEOUT, MAX_TARGETS, Dial, Target
+from app.rcml.plan import (
+    DEFAULT_CALLER_TIMEOUT,
+    DEFAULT_SCREENING_TIMEOUT,
+    DEFAULT_TIME_LIMIT,
+    DEFAULT_TIMEOUT,
+    MAX_TARGETS,
+    CallerId,
+    CallerOrder,
+    Dial,
+    Link,
+    RecordingCallback,
+    Screening,
+    Target,
+)
 from app.rcml.report import Fields, Given, Place, Report, shown
 from app.rcml.url import UrlRule
 
 MAX_CREDENTIAL = 255  # characters of a username or a password
 
-# What a document may not name on any element: it exists elsewhere, and is not done here.
-_NOT_SUPPORTED = frozenset({"ringTone", "sequential", "trim", "referUrl"})
+_STATUS_CALLBACK = ("statusCallback", "statusCallbackMethod", "statusCallbackEvent")
+_CALLER = ("caller", "from", "callerTimeout", "callerUsername", "callerPassword")
 _RECORDING_EVENTS = ("in-progress", "completed", "absent")
+RECORDING_CALLBACK = ("recordingStatusCallback", "recordingStatusCallbackMethod", "recordingStatusCallbackEvent")
+
+OF_REQUEST = frozenset({"baseUrl", "metadata", *_STATUS_CALLBACK, *_CALLER})
+OF_DIAL = frozenset(
+    {
+        "callerId",
+        "timeout",
+        "timeLimit",
+        "hangupOnStar",
+        "answerOnBridge",
+        "record",
+        "action",
+        "method",
+        *RECORDING_CALLBACK,
+    }
+)
+OF_SIP = frozenset({"username", "password", "url", "method", "timeout", *_STATUS_CALLBACK})
+
+# What the reference has and the service does not do: the answer names it, rather than calling it unknown.
+NOT_OF_DIAL = frozenset({"ringTone", "sequential", "trim", "referUrl", "referMethod", "recordingTrack"})
+NOT_OF_SIP = frozenset(
+    {
+        "machineDetection",
+        "machineDetectionTimeout",
+        "machineDetectionSpeechThreshold",
+        "machineDetectionSpeechEndThreshold",
+        "machineDetectionSilenceTimeout",
+        "amdStatusCallback",
+        "amdStatusCallbackMethod",
+        "sequential",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,80 +83,39 @@ class Check:
 
     rules: Rules
     base_url: str | None = None
+    own_url: str | None = None  # a fetched document's: where <Gather> and <Record> without action go
+    takes_base_url: bool = True  # whether the request may have baseUrl
     report: Report = field(default_factory=Report)
 
     def url(self, given: Given) -> str | None:
-        return UrlRule(self.rules.http, self.base_url).absolute(given, self.report)
+        rule = UrlRule(self.rules.http, self.base_url, hint=", or send baseUrl" if self.takes_base_url else "")
+        return rule.absolute(given, self.report)
 
     def sip_uri(self, given: Given) -> SipUri | None:
         return targets.target(given, self.report, self.rules.sip)
 
     def integer(self, given: Given | None, low: int, high: int, default: int) -> int:
-        return default if given is None else (values.integer(given, self.report, low, high) or default)
+        found = None if given is None else values.integer(given, self.report, low, high)
+        return default if found is None else found
+
+    def boolean(self, given: Given | None, default: bool) -> bool:
+        found = None if given is None else values.boolean(given, self.report)
+        return default if found is None else found
+
+    def method(self, given: Given | None) -> HttpMethod | None:
+        """None after a report."""
+        return "POST" if given is None else values.method(given, self.report)
 
 
-Validator = Callable[[Check, Given], object]
-
-
-def _url(check: Check, given: Given) -> object:
-    return check.url(given)
-
-
-def _method(check: Check, given: Given) -> object:
-    return values.method(given, check.report)
-
-
-def _seconds(check: Check, given: Given) -> object:
-    return values.integer(given, check.report, 1, 600)
-
-
-def _credential(check: Check, given: Given) -> object:
-    return values.text(given, check.report, limit=MAX_CREDENTIAL)
-
-
-def _recording_events(check: Check, given: Given) -> object:
-    return values.words(given, check.report, _RECORDING_EVENTS)
-
-
-# Attributes that exist and are not done yet: their values are checked all the same, so that a wrong one is told today.
-_YET_OF_REQUEST: Mapping[str, Validator] = {
-    "caller": lambda check, given: check.sip_uri(given),
-    "from": lambda check, given: targets.caller_id(given, check.report),
-    "callerTimeout": _seconds,
-    "callerUsername": _credential,
-    "callerPassword": _credential,
-}
-_YET_OF_DIAL: Mapping[str, Validator] = {
-    "action": _url,
-    "method": _method,
-    "recordingStatusCallback": _url,
-    "recordingStatusCallbackMethod": _method,
-    "recordingStatusCallbackEvent": _recording_events,
-}
-_YET_OF_SIP: Mapping[str, Validator] = {"url": _url, "method": _method, "timeout": _seconds}
-
-# Attributes of which only the value that changes nothing is done yet.
-_ONLY_DEFAULT: Mapping[str, tuple[Callable[[Given, Report], bool | None], bool]] = {
-    "hangupOnStar": (values.boolean, False),
-    "record": (values.record, False),
-    "answerOnBridge": (values.boolean, True),
-}
-
-_STATUS_CALLBACK = ("statusCallback", "statusCallbackMethod", "statusCallbackEvent")
-OF_REQUEST = frozenset({"baseUrl", "metadata", *_STATUS_CALLBACK, *_YET_OF_REQUEST})
-OF_DIAL = frozenset({"callerId", "timeout", "timeLimit", *_YET_OF_DIAL, *_ONLY_DEFAULT})
-OF_SIP = frozenset({"username", "password", *_STATUS_CALLBACK, *_YET_OF_SIP})
-
-
-def known(fields: Fields, names: Collection[str], check: Check, unknown: Code) -> None:
-    """Reports every field that is not among `names`."""
+def known(fields: Fields, names: Collection[str], check: Check, unknown: Code, refused: Collection[str] = ()) -> None:
+    """Reports every field that is not among `names`; those of `refused` exist elsewhere, and are not done here."""
     if all(name in names for name in fields):
         return
     folded = {name.lower(): name for name in names}
     for name, given in fields.items():
         if name in names:
             continue
-        if name in _NOT_SUPPORTED:
+        if name in refused:
             if given.value is not None:
                 check.report.add(Code.NOT_SUPPORTED, f"{given.name} is not supported; leave it out", given.place)
             continue
@@ -128,16 +132,34 @@ def base_url(fields: Fields, check: Check) -> None:
         check.base_url = UrlRule(None).absolute(given, check.report)
 
 
+def caller(fields: Fields, check: Check) -> CallerOrder | None:
+    """The first party; None when there is none, or after a report."""
+    given = fields.get("caller")
+    if given is None:
+        for name in _CALLER:
+            if name in fields:
+                detail = f"{fields[name].name} needs `caller` too; give both, or leave it out"
+                check.report.add(Code.NEEDS_CALLER, detail, fields[name].place)
+    uri = None if given is None else check.sip_uri(given)
+    from_ = _caller_id(fields, "from", check)
+    timeout = check.integer(fields.get("callerTimeout"), 1, 600, DEFAULT_CALLER_TIMEOUT)
+    username, password = _credentials(fields, "callerUsername", "callerPassword", check)
+    return None if uri is None else CallerOrder(uri, from_, timeout, username, password)
+
+
 def dial(fields: Fields, of: tuple[Target, ...], check: Check) -> Dial:
     """A <Dial> from its attributes; what is wrong is in the report, and the value is then of no use."""
-    _not_yet(fields, _YET_OF_DIAL, check)
-    _only_default(fields, check)
-    given = fields.get("callerId")
+    record = fields.get("record")
     return Dial(
         of,
-        caller_id=None if given is None else targets.caller_id(given, check.report),
+        caller_id=_caller_id(fields, "callerId", check),
         timeout=check.integer(fields.get("timeout"), 1, 600, DEFAULT_TIMEOUT),
         time_limit=check.integer(fields.get("timeLimit"), 1, 86_400, DEFAULT_TIME_LIMIT),
+        hangup_on_star=check.boolean(fields.get("hangupOnStar"), False),
+        answer_on_bridge=check.boolean(fields.get("answerOnBridge"), True),
+        record=None if record is None else values.record(record, check.report),
+        recording_callback=recording_callback(fields, check),
+        action=link(fields, "action", check),
     )
 
 
@@ -153,61 +175,62 @@ def count(number: int, name: str, place: Place, check: Check) -> None:
 def sip(fields: Fields, uri: Given | None, check: Check) -> Target | None:
     """A <Sip> from its attributes and its text; None after a report about its URI."""
     parsed = None if uri is None else check.sip_uri(uri)
-    _not_yet(fields, _YET_OF_SIP, check)
-    username, password = (_text(fields, name, check) for name in ("username", "password"))
-    if "password" in fields and "username" not in fields:
-        detail = f"{fields['password'].name} needs username too; give both, or leave it out"
-        check.report.add(Code.CREDENTIALS_INCOMPLETE, detail, fields["password"].place)
+    username, password = _credentials(fields, "username", "password", check)
     callback = status_callback(fields, check)
-    return None if parsed is None else Target(parsed, username, password, callback)
+    screen = link(fields, "url", check)
+    timeout = check.integer(fields.get("timeout"), 1, 600, DEFAULT_SCREENING_TIMEOUT)
+    if parsed is None:
+        return None
+    return Target(parsed, username, password, callback, None if screen is None else Screening(screen, timeout))
 
 
 def status_callback(fields: Fields, check: Check) -> Callback | None:
     """The three statusCallback fields as one value; method and events mean nothing without a URL, and harm nobody."""
     given, method, event = (fields.get(name) for name in _STATUS_CALLBACK)
-    verb = "POST" if method is None else values.method(method, check.report)
+    verb = check.method(method)
     events = ALL_EVENTS if event is None else values.events(event, check.report)
     url = None if given is None else check.url(given)
     return Callback(url, verb, events) if url and verb and events else None
 
 
-def request_fields(fields: Fields, check: Check) -> None:
-    """Reports the request-level fields that are not done yet."""
-    _not_yet(fields, _YET_OF_REQUEST, check)
+def recording_callback(fields: Fields, check: Check) -> RecordingCallback | None:
+    """The three recordingStatusCallback fields as one value, read as those of statusCallback are."""
+    given, method, event = (fields.get(name) for name in RECORDING_CALLBACK)
+    verb = check.method(method)
+    events = frozenset({"completed"}) if event is None else values.words(event, check.report, _RECORDING_EVENTS)
+    url = None if given is None else check.url(given)
+    return RecordingCallback(Link(url, verb), events) if url and verb and events else None
 
 
-def nothing_to_do(check: Check, place: Place) -> None:
-    detail = "the request dials nobody; add a <Dial> with a <Sip>, or `sip` in JSON"
-    check.report.add(Code.NOTHING_TO_DO, detail, place)
-
-
-def _text(fields: Fields, name: str, check: Check) -> str | None:
+def link(fields: Fields, name: str, check: Check, default: str | None = None) -> Link | None:
+    """The URL `name` with `method`; `default` is the URL when there is none. None also after a report."""
     given = fields.get(name)
-    if given is None:
-        return None
-    value = values.text(given, check.report, limit=MAX_CREDENTIAL)
-    if value == "" and name == "username":
-        check.report.add(Code.CREDENTIALS_INCOMPLETE, f"{given.name} is empty; write it, or leave it out", given.place)
-    return value
+    method = check.method(fields.get("method"))
+    url = default if given is None else check.url(given)
+    return Link(url, method) if url and method else None
 
 
-def _not_yet(fields: Fields, names: Mapping[str, Validator], check: Check) -> None:
-    for name, validate in names.items():
-        given = fields.get(name)
-        if given is not None:
-            validate(check, given)
-            detail = f"{given.name} is not supported yet; leave it out"
-            check.report.add(Code.NOT_SUPPORTED_YET, detail, given.place)
+def nothing_to_do(check: Check, place: Place, *, has_caller: bool) -> None:
+    remedy = "add a verb" if has_caller else "add a <Dial> with a <Sip>, or `sip` in JSON"
+    what = "has nothing for its caller" if has_caller else "dials nobody"
+    check.report.add(Code.NOTHING_TO_DO, f"the request {what}; {remedy}", place)
 
 
-def _only_default(fields: Fields, check: Check) -> None:
-    for name, (read, default) in _ONLY_DEFAULT.items():
-        given = fields.get(name)
-        if given is None:
-            continue
-        value = read(given, check.report)
-        if value is not None and value is not default:
-            only = "false" if default is False else "true"
-            given_value = shown(str(given.value).lower())
-            detail = f"{given.name} is not supported yet with the value {given_value}; use {only}"
-            check.report.add(Code.NOT_SUPPORTED_YET, detail, given.place)
+def _caller_id(fields: Fields, name: str, check: Check) -> CallerId | None:
+    given = fields.get(name)
+    return None if given is None else targets.caller_id(given, check.report)
+
+
+def _credentials(fields: Fields, user: str, secret: str, check: Check) -> tuple[str | None, str | None]:
+    username, password = (_credential(fields.get(name), check) for name in (user, secret))
+    if username == "":
+        detail = f"{fields[user].name} is empty; write it, or leave it out"
+        check.report.add(Code.CREDENTIALS_INCOMPLETE, detail, fields[user].place)
+    if secret in fields and user not in fields:
+        detail = f"{fields[secret].name} needs {shown(user)} too; give both, or leave it out"
+        check.report.add(Code.CREDENTIALS_INCOMPLETE, detail, fields[secret].place)
+    return username, password
+
+
+def _credential(given: Given | None, check: Check) -> str | None:
+    return None if given is None else values.text(given, check.report, limit=MAX_CREDENTIAL)

@@ -56,6 +56,11 @@ class Report:
             return
         self._problems.append(Problem(code.value, detail, place.pointer, place.line, place.column))
 
+    @property
+    def found(self) -> int:
+        """How many problems there are, as far as they are listed."""
+        return len(self._problems)
+
     def fail(self) -> BadRequest:
         """All problems as one error, in the order of the text: 400 when one of them is about the bytes, else 422."""
         problems = tuple(sorted(self._problems, key=lambda problem: (problem.line or 0, problem.column or 0)))

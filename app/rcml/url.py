@@ -31,6 +31,7 @@ class UrlRule:
 
     policy: AddressPolicy | None  # None: no address is refused
     base: str | None = None
+    hint: str = ""  # what else helps against a relative URL
 
     def absolute(self, given: Given, report: Report) -> str | None:
         """The absolute URL, ASCII only, its user information kept; or None after a report."""
@@ -40,7 +41,7 @@ class UrlRule:
         try:
             url, host = self._resolve(value)
         except _Relative:
-            detail = f"{given.name} is relative; write it absolute" + (", or send baseUrl" if self.policy else "")
+            detail = f"{given.name} is relative; write it absolute{self.hint}"
             report.add(Code.URL_RELATIVE, detail, given.place)
             return None
         except _Wrong as wrong:

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Collection
+from typing import Literal
 
 from app.calls.callback import HttpMethod
-from app.calls.event import ALL_EVENTS, Event
+from app.calls.event import Event
 from app.rcml.codes import Code
 from app.rcml.report import Given, Report, shown
 
@@ -14,6 +15,22 @@ _DIGITS = re.compile(r"[0-9]{1,18}\Z")
 _SEPARATORS = re.compile(r"[,\s]+")
 
 _METHODS: dict[str, HttpMethod] = {"GET": "GET", "POST": "POST"}
+_RECORD: dict[str, Literal["mono", "dual"] | None] = {
+    "true": "mono",
+    "false": None,
+    "do-not-record": None,
+    "record-from-answer": "mono",
+    "record-from-answer-dual": "dual",
+    "record-from-ringing": "mono",
+    "record-from-ringing-dual": "dual",
+}
+
+_MAX_KEYS = 100
+_KEYS = re.compile(r"[0-9*#]*\Z")
+_TONES = re.compile(r"[0-9*#A-Da-dwW]+\Z")
+_UPPER = str.maketrans("abcd", "ABCD")
+_MAX_LANGUAGE = 35  # RFC 5646 §4.4.1
+_LANGUAGE = re.compile(r"[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*\Z")
 
 
 def forbidden_in(text: str) -> str | None:
@@ -73,39 +90,68 @@ def method(given: Given, report: Report) -> HttpMethod | None:
     return found
 
 
-def record(given: Given, report: Report) -> bool | None:
-    """Whether to record at all; every spelling of the contract is known."""
-    words = {
-        "true": True,
-        "false": False,
-        "do-not-record": False,
-        "record-from-answer": True,
-        "record-from-answer-dual": True,
-        "record-from-ringing": True,
-        "record-from-ringing-dual": True,
-    }
+def record(given: Given, report: Report) -> Literal["mono", "dual"] | None:
+    """What to record; None also after a report. Ringing has no audio here: from ringing counts as from answer."""
     value = given.value
     if isinstance(value, bool):
-        return value
-    found = words.get(value.lower()) if isinstance(value, str) else None
-    if found is None or (not given.textual and value.lower() in ("true", "false")):
-        report.add(Code.RECORD_INVALID, f"{given.name} must be true, false or one of {', '.join(words)}", given.place)
+        return "mono" if value else None
+    known = isinstance(value, str) and value.lower() in _RECORD
+    if not known or (not given.textual and value.lower() in ("true", "false")):
+        report.add(Code.RECORD_INVALID, f"{given.name} must be true, false or one of {', '.join(_RECORD)}", given.place)
         return None
-    return found
+    return _RECORD[value.lower()]
+
+
+def keys(given: Given, report: Report) -> str | None:
+    """Keys of which each ends something, each once; -1 and nothing: none does. None after a report."""
+    value = text(given, report, limit=_MAX_KEYS)
+    if value is None or value == "-1":
+        return None if value is None else ""
+    if not _KEYS.match(value):
+        report.add(Code.VALUE_INVALID, f"{given.name} may have 0-9, * and # only, or be empty", given.place)
+        return None
+    return "".join(dict.fromkeys(value))
+
+
+def tones(given: Given, report: Report) -> str | None:
+    """Keys to press, with w for half a second and W for a whole one. None after a report."""
+    value = text(given, report, limit=_MAX_KEYS)
+    if value is None:
+        return None
+    if not _TONES.match(value):
+        detail = f"{given.name} must be of 0-9, *, #, A-D, w (half a second) and W (a second)"
+        report.add(Code.VALUE_INVALID, detail, given.place)
+        return None
+    return value.replace("W", "ww").translate(_UPPER)
+
+
+def language(given: Given, report: Report) -> str | None:
+    """A language tag of BCP 47. None after a report."""
+    value = text(given, report)
+    if value is None:
+        return None
+    if len(value) > _MAX_LANGUAGE or not _LANGUAGE.match(value):
+        report.add(Code.VALUE_INVALID, f"{given.name} must be a language tag such as en or en-GB", given.place)
+        return None
+    return value
+
+
+def word(given: Given, report: Report, known: Collection[str]) -> str | None:
+    """One of `known`, in any case. None after a report."""
+    value = text(given, report)
+    if value is None:
+        return None
+    if value.lower() not in known:
+        detail = f"{given.name} must be {' or '.join(known)}, not '{shown(value)}'"
+        report.add(Code.VALUE_INVALID, detail, given.place)
+        return None
+    return value.lower()
 
 
 def events(given: Given, report: Report) -> frozenset[Event] | None:
     """Names separated by comma or white space, or a JSON list of names; present but empty means completed."""
-    names = _names(given, report)
-    if names is None:
-        return None
-    unknown = [name for name in names if name not in ALL_EVENTS]
-    for name in unknown:
-        detail = f"{given.name}: there is no event '{shown(name)}'; the events are {', '.join(Event)}"
-        report.add(Code.EVENT_UNKNOWN, detail, given.place)
-    if unknown:
-        return None
-    return frozenset(map(Event, names)) or frozenset({Event.COMPLETED})
+    names = words(given, report, list(Event))
+    return None if names is None else frozenset(map(Event, names))
 
 
 def words(given: Given, report: Report, known: Collection[str]) -> frozenset[str] | None:
@@ -113,11 +159,13 @@ def words(given: Given, report: Report, known: Collection[str]) -> frozenset[str
     names = _names(given, report)
     if names is None:
         return None
-    for name in names:
-        if name not in known:
-            detail = f"{given.name}: there is no event '{shown(name)}'; the events are {', '.join(known)}"
-            report.add(Code.EVENT_UNKNOWN, detail, given.place)
-    return frozenset(names)
+    unknown = [name for name in names if name not in known]
+    for name in unknown:
+        detail = f"{given.name}: there is no event '{shown(name)}'; the events are {', '.join(known)}"
+        report.add(Code.EVENT_UNKNOWN, detail, given.place)
+    if unknown:
+        return None
+    return frozenset(names) or frozenset({"completed"})
 
 
 def _names(given: Given, report: Report) -> list[str] | None:

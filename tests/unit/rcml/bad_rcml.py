@@ -87,10 +87,36 @@ STRUCTURE = [
     bad_row("unknown verb", "<Response><Call/></Response>", "unknown-verb"),
     bad_row("verb in lower case", "<Response><dial/></Response>", "unknown-verb"),
     *(
-        bad_row(f"verb {verb}", f"<Response><{verb}/></Response>", "not-supported-yet")
-        for verb in ("Say", "Play", "Gather", "Record", "Pause", "Redirect", "Hangup", "Reject", "Sms")
+        bad_row(f"verb {verb}", f"<Response><{verb}/></Response>", "not-supported")
+        for verb in (
+            "Sms",
+            "Message",
+            "Fax",
+            "Email",
+            "UssdMessage",
+            "Enqueue",
+            "Leave",
+            "Refer",
+            "Connect",
+            "Start",
+            "Stop",
+            "Pay",
+            "Prompt",
+            "Queue",
+        )
     ),
-    bad_row("verb behind Dial", _OK.replace("</Response>", "<Hangup/></Response>"), "not-supported-yet"),
+    bad_row("verb behind Dial", _OK.replace("</Response>", "<Sms>x</Sms></Response>"), "not-supported"),
+    bad_row("two verbs in another case", "<Response><SAY/><hangUp/></Response>", "unknown-verb", "unknown-verb"),
+    *(
+        bad_row(f"no caller for {verb}", _OK.replace("</Response>", f"{verb}</Response>"), "needs-caller")
+        for verb in ("<Say>x</Say>", "<Play digits='1'/>", "<Gather/>", "<Gather><Say>x</Say></Gather>", "<Record/>")
+    ),
+    bad_row("Reject without caller", _OK.replace("</Response>", "<Reject/></Response>"), "verb-not-allowed"),
+    *(
+        bad_row(f"nobody dialled by {verb}", f"<Response>{verb}</Response>", "nothing-to-do")
+        for verb in ("<Hangup/>", "<Pause/>", "<Redirect>https://a.example/</Redirect>")
+    ),
+    bad_row("nobody dialled, and wrong", "<Response><Pause length='0'/></Response>", "out-of-range"),
     bad_row("empty Dial", "<Response><Dial/></Response>", "dial-empty"),
     bad_row("empty second Dial", _OK.replace("</Response>", "<Dial> </Dial></Response>"), "dial-empty"),
     bad_row("number as text", "<Response><Dial>+15551234567</Dial></Response>", "text-not-allowed"),
@@ -127,28 +153,25 @@ ATTRIBUTES = [
     bad_row("timeLimit 86401", _dial('timeLimit="86401"'), "out-of-range"),
     bad_row("attribute in another case", _dial('TimeOut="30"'), "unknown-attribute"),
     bad_row("attribute in a namespace", _dial('xml:lang="en"'), "unknown-attribute"),
-    bad_row("hangupOnStar", _dial('hangupOnStar="true"'), "not-supported-yet"),
     bad_row("hangupOnStar yes", _dial('hangupOnStar="yes"'), "boolean-invalid"),
-    bad_row("record", _dial('record="record-from-answer-dual"'), "not-supported-yet"),
     bad_row("record always", _dial('record="always"'), "record-invalid"),
-    bad_row("answerOnBridge false", _dial('answerOnBridge="false"'), "not-supported-yet"),
-    bad_row("action", _dial('action="https://app.example/after"'), "not-supported-yet"),
-    bad_row("relative action", _dial('action="after"'), "url-relative", "not-supported-yet"),
-    bad_row("method of Dial", _dial('method="PUT"'), "method-invalid", "not-supported-yet"),
-    bad_row(
-        "recordingStatusCallbackEvent",
-        _dial('recordingStatusCallbackEvent="ringing"'),
-        "event-unknown",
-        "not-supported-yet",
-    ),
+    bad_row("answerOnBridge 0", _dial('answerOnBridge="0"'), "boolean-invalid"),
+    bad_row("relative action", _dial('action="after"'), "url-relative"),
+    bad_row("empty action", _dial('action=""'), "url-invalid"),
+    bad_row("action to a private address", _dial('action="http://10.0.0.1/"'), "address-denied"),
+    bad_row("action with a line", _dial('action="https://a.example/&#10;X: y"'), "character-invalid"),
+    bad_row("method of Dial", _dial('method="PUT"'), "method-invalid"),
+    bad_row("recordingStatusCallback", _dial('recordingStatusCallback="https://u:p@127.0.0.1/"'), "address-denied"),
+    bad_row("recordingStatusCallbackMethod", _dial('recordingStatusCallbackMethod="HEAD"'), "method-invalid"),
+    bad_row("recordingStatusCallbackEvent", _dial('recordingStatusCallbackEvent="ringing"'), "event-unknown"),
     *(bad_row(name, _dial(f'{name}="1"'), "not-supported") for name in ("ringTone", "sequential", "trim", "referUrl")),
-    bad_row("screening", sip_row("sip:a@example.com", 'url="https://a.example/"'), "not-supported-yet"),
+    bad_row("relative screening", sip_row("sip:a@example.com", 'url="screen"'), "url-relative"),
     bad_row(
-        "screening's timeout",
-        sip_row("sip:a@example.com", 'timeout="601"'),
-        "out-of-range",
-        "not-supported-yet",
+        "screening at a private address", sip_row("sip:a@example.com", 'url="http://[fd00::1]/"'), "address-denied"
     ),
+    bad_row("screening's method", sip_row("sip:a@example.com", 'method="get it"'), "method-invalid"),
+    bad_row("screening's timeout", sip_row("sip:a@example.com", 'timeout="601"'), "out-of-range"),
+    bad_row("answering machines", sip_row("sip:a@example.com", 'machineDetection="Enable"'), "not-supported"),
     bad_row("password alone", sip_row("sip:a@example.com", 'password="p"'), "credentials-incomplete"),
     bad_row(
         "username with a line", sip_row("sip:a@example.com", 'username="a&#10;b" password="p"'), "character-invalid"
@@ -185,10 +208,24 @@ _URL = "sip:a@example.com"
 QUERIES = [
     bad_row("unknown parameter", _OK, "unknown-parameter", query="foo=1"),
     bad_row("dial attribute as parameter", _OK, "unknown-parameter", query="timeout=1"),
-    bad_row("caller", _OK, "not-supported-yet", query="caller=sip:bob@example.com"),
-    bad_row("caller that is no URI", _OK, "uri-invalid", "not-supported-yet", query="caller=bob"),
-    bad_row("callerTimeout", _OK, "not-supported-yet", query="callerTimeout=60"),
-    bad_row("from", _OK, "not-supported-yet", query="from=bob"),
+    bad_row("caller with nothing to hear", "<Response/>", "nothing-to-do", query="caller=sip:bob@example.com"),
+    bad_row("caller that is no URI", _OK, "uri-invalid", query="caller=bob"),
+    bad_row("caller that is empty", _OK, "uri-missing", query="caller="),
+    bad_row("caller on loopback", _OK, "address-denied", query="caller=sip:bob@127.0.0.1"),
+    bad_row("caller twice", _OK, "repeated-field", query="caller=sip:a@h&caller=sip:b@h"),
+    bad_row("caller with an escaped line", _OK, "character-invalid", query="caller=sip:b%250aob@h"),
+    bad_row("a bad caller is a caller", "<Response><Say>x</Say></Response>", "uri-invalid", query="caller=bob&from=b"),
+    bad_row(
+        "Reject for a caller that was called",
+        "<Response><Reject/></Response>",
+        "verb-not-allowed",
+        query="caller=sip:b@h",
+    ),
+    bad_row("callerTimeout", _OK, "needs-caller", query="callerTimeout=60"),
+    bad_row("callerTimeout 0", _OK, "out-of-range", query="caller=sip:b@h&callerTimeout=0"),
+    bad_row("from", _OK, "needs-caller", query="from=bob"),
+    bad_row("from with a line", _OK, "character-invalid", query="caller=sip:b@h&from=a%0d%0ab"),
+    bad_row("callerPassword alone", _OK, "credentials-incomplete", query="caller=sip:b@h&callerPassword=p"),
     bad_row("relative baseUrl", _OK, "url-relative", query="baseUrl=/x"),
     bad_row("baseUrl twice", _OK, "repeated-field", query="baseUrl=http://a.example&baseUrl=http://b.example"),
     bad_row(

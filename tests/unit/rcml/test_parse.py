@@ -1,5 +1,6 @@
 """What RCML is read as, and where its problems are said to be."""
 
+import json
 from ipaddress import ip_network
 
 import pytest
@@ -10,8 +11,21 @@ from app.calls.errors import BadRequest, Problem
 from app.calls.event import Event
 from app.calls.uri import NameAddr, SipUri
 from app.rcml.fields import Rules
+from app.rcml.jsonform import parse as from_json
 from app.rcml.parse import parse
-from app.rcml.plan import Dial, DialRequest, Target
+from app.rcml.plan import (
+    CallerOrder,
+    Dial,
+    DialRequest,
+    Gather,
+    Hangup,
+    Link,
+    Pause,
+    RecordingCallback,
+    Say,
+    Screening,
+    Target,
+)
 from app.rcml.query import pairs
 
 RULES = Rules(AddressPolicy("DIAL_SIP_ALLOW"), AddressPolicy("DIAL_HTTP_ALLOW"))
@@ -23,8 +37,13 @@ def read(body: str | bytes, query: str = "", charset: str | None = None) -> Dial
 
 
 def only_target(text: str) -> Target:
-    ((dial,),) = (read(text).document.verbs,)
-    return dial.targets[0]
+    return only_dial(text).targets[0]
+
+
+def only_dial(text: str | bytes, charset: str | None = None) -> Dial:
+    (dial,) = read(text, charset=charset).document.verbs
+    assert isinstance(dial, Dial)
+    return dial
 
 
 def problems(body: str) -> tuple[Problem, ...]:
@@ -41,8 +60,11 @@ def test_every_attribute_reaches_the_plan() -> None:
     request = read(
         """<?xml version="1.0" encoding="UTF-8"?>
         <Response><!-- a comment --><Dial callerId='"Bob" &lt;sip:bob@h>' timeout="60" timeLimit="86400"
-            hangupOnStar="FALSE" record="do-not-record" answerOnBridge="true"><?php a pi ?>
+            hangupOnStar="TRUE" record="record-from-ringing-dual" answerOnBridge="false"
+            action="https://app.example/after" method="GET" recordingStatusCallback="https://app.example/rec"
+            recordingStatusCallbackMethod="get" recordingStatusCallbackEvent="in-progress,completed"><?php a pi ?>
           <Sip username="alice" password="s&amp;cret" statusCallback="HTTPS://u:p@App.Example/e?a=1"
+               url="https://app.example/screen" method="GET" timeout="20"
                statusCallbackMethod="get" statusCallbackEvent="ringing, completed
                answered">
             sip:alice@example.com:5080;transport=tcp?X-Order=42 </Sip>
@@ -51,14 +73,84 @@ def test_every_attribute_reaches_the_plan() -> None:
     callback = Callback(
         "https://u:p@app.example/e?a=1", "GET", frozenset({Event.RINGING, Event.COMPLETED, Event.ANSWERED})
     )
-    target = Target(SipUri.parse("sip:alice@example.com:5080;transport=tcp?X-Order=42"), "alice", "s&cret", callback)
-    assert request.document.verbs == (Dial((target,), NameAddr.parse('"Bob" <sip:bob@h>'), 60, 86_400),)
+    screening = Screening(Link("https://app.example/screen", "GET"), 20)
+    uri = SipUri.parse("sip:alice@example.com:5080;transport=tcp?X-Order=42")
+    target = Target(uri, "alice", "s&cret", callback, screening)
+    assert request.document.verbs == (
+        Dial(
+            (target,),
+            NameAddr.parse('"Bob" <sip:bob@h>'),
+            60,
+            86_400,
+            hangup_on_star=True,
+            answer_on_bridge=False,
+            record="dual",
+            recording_callback=RecordingCallback(
+                Link("https://app.example/rec", "GET"), frozenset({"in-progress", "completed"})
+            ),
+            action=Link("https://app.example/after", "GET"),
+        ),
+    )
 
 
 def test_absent_attributes_have_the_contracts_defaults() -> None:
-    (dial,) = read(sip("sip:alice@example.com")).document.verbs
-    assert (dial.timeout, dial.time_limit, dial.caller_id) == (30, 14_400, None)
-    assert dial.targets[0].status_callback is None
+    dial = only_dial(sip("sip:alice@example.com"))
+    assert dial == Dial((Target(SipUri.parse("sip:alice@example.com")),))
+    assert (dial.timeout, dial.time_limit, dial.caller_id, dial.record) == (30, 14_400, None, None)
+    assert (dial.hangup_on_star, dial.answer_on_bridge, dial.action) == (False, True, None)
+    body = (
+        '<Response><Dial method="GET" recordingStatusCallbackEvent=""><Sip timeout="9">sip:a@h</Sip></Dial></Response>'
+    )
+    assert only_dial(body) == Dial((Target(SipUri.parse("sip:a@h")),))
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("true", "mono"),
+        ("record-from-answer", "mono"),
+        ("Record-From-Ringing", "mono"),
+        ("record-from-answer-dual", "dual"),
+        ("record-from-ringing-dual", "dual"),
+        ("do-not-record", None),
+        ("False", None),
+    ],
+)
+def test_what_record_means(written: str, meant: str | None) -> None:
+    assert only_dial(f'<Response><Dial record="{written}"><Sip>sip:a@h</Sip></Dial></Response>').record == meant
+
+
+CALLER = (
+    "caller=sip:bob@example.com;transport=tcp?X-A=1&from=%22Us%22%20%3Csip:us@h%3E&callerTimeout=20"
+    "&callerUsername=bob&callerPassword=s%26cret"
+)
+
+
+def test_a_caller_comes_in_the_query_and_may_hear_every_verb() -> None:
+    request = read("<Response><Say>Hello</Say><Gather/><Hangup/></Response>", CALLER)
+    assert request.caller == CallerOrder(
+        SipUri.parse("sip:bob@example.com;transport=tcp?X-A=1"), NameAddr.parse('"Us" <sip:us@h>'), 20, "bob", "s&cret"
+    )
+    assert request.document.verbs == (Say("Hello"), Gather(), Hangup())
+    assert read(sip("sip:a@h"), "caller=sip:bob@h").caller == CallerOrder(SipUri.parse("sip:bob@h"))
+    assert read(sip("sip:a@h")).caller is None
+
+
+def test_json_says_the_same_of_the_caller() -> None:
+    members = {
+        "caller": "sip:bob@example.com;transport=tcp?X-A=1",
+        "from": '"Us" <sip:us@h>',
+        "callerTimeout": 20,
+        "callerUsername": "bob",
+        "callerPassword": "s&cret",
+        "sip": "sip:a@h",
+    }
+    assert from_json(json.dumps(members).encode(), RULES) == read(sip("sip:a@h"), CALLER)
+
+
+def test_without_a_caller_a_dial_may_stand_among_verbs_that_need_no_ear() -> None:
+    found = read(f"<Response><Pause/>{sip('sip:a@h')[10:-11]}<Hangup/></Response>").document.verbs
+    assert [type(verb) for verb in found] == [Pause, Dial, Hangup]
 
 
 def test_events_that_are_present_but_empty_mean_completed() -> None:
@@ -145,8 +237,7 @@ def test_the_place_of_a_foreign_entity_is_its_ampersand() -> None:
     ],
 )
 def test_mark_then_charset_then_declaration_name_the_encoding(body: bytes, charset: str | None) -> None:
-    (dial,) = read(body, charset=charset).document.verbs
-    assert dial.caller_id == "%C3%A9"
+    assert only_dial(body, charset).caller_id == "%C3%A9"
 
 
 def test_several_dials_are_read_in_order() -> None:
@@ -154,7 +245,8 @@ def test_several_dials_are_read_in_order() -> None:
         "<Response><Dial><Sip>sip:a@example.com</Sip></Dial>"
         "<Dial><Sip>sip:b@example.com</Sip><Sip>sip:c@example.com</Sip></Dial></Response>"
     )
-    assert [[target.uri.user for target in dial.targets] for dial in request.document.verbs] == [["a"], ["b", "c"]]
+    dials = [verb for verb in request.document.verbs if isinstance(verb, Dial)]
+    assert [[target.uri.user for target in dial.targets] for dial in dials] == [["a"], ["b", "c"]]
 
 
 def test_depth_16_is_read_and_a_problem_of_its_own() -> None:
@@ -178,10 +270,8 @@ def test_depth_16_is_read_and_a_problem_of_its_own() -> None:
     ],
 )  # fmt: skip
 def test_caller_ids(written: str, meant: object) -> None:
-    (dial,) = read(
-        f'<Response><Dial callerId="{written}"><Sip>sip:a@example.com</Sip></Dial></Response>'
-    ).document.verbs
-    assert dial.caller_id == meant
+    body = f'<Response><Dial callerId="{written}"><Sip>sip:a@example.com</Sip></Dial></Response>'
+    assert only_dial(body).caller_id == meant
 
 
 def test_request_level_fields_come_in_the_query() -> None:
