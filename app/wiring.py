@@ -42,6 +42,7 @@ async def run_api(settings: Settings) -> int:
     from app.api.server import serve as serve_http
     from app.dialing.hangup import HangUp
     from app.dialing.place import Place
+    from app.dialing.replace import Replace
     from app.store.accounts import Accounts
     from app.store.calls import CallReads
     from app.store.deliveries import Deliveries
@@ -59,6 +60,7 @@ async def run_api(settings: Settings) -> int:
                 database=database,
                 place=Place(placing, calls, local_host(settings)),
                 hang_up=HangUp(calls, queue),
+                replace=Replace(calls, queue),
                 calls=calls,
                 queue=queue,
                 deliveries=Deliveries(database, sealer),

@@ -1,6 +1,5 @@
 """Bodies in: which Content-Types an operation reads, and the dial request or JSON object that a body is."""
 
-import re
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -10,6 +9,7 @@ from app.api.parts import ApiParts
 from app.api.problems import Refused
 from app.rcml import jsonform, jsontext, parse
 from app.rcml.codes import Code
+from app.rcml.encoding import charset_of
 from app.rcml.fields import Rules
 from app.rcml.jsontext import Members
 from app.rcml.plan import DialRequest
@@ -18,7 +18,6 @@ from app.rcml.report import Place, refusal, shown
 
 JSON = "application/json"
 XML = ("application/xml", "text/xml")
-_CHARSET = re.compile(r";\s*charset\s*=\s*(?:\"([^\"]*)\"|([^\s;\"]+))", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +38,23 @@ async def read(request: Request, *media_types: str) -> Body:
     encoding = request.headers.get("content-encoding", "identity").lower()
     if encoding not in ("", "identity"):
         raise Refused(Code.MEDIA_TYPE_UNSUPPORTED, f"the Content-Encoding {shown(encoding)} is not read; send it plain")
-    match = _CHARSET.search(kind)
-    return Body(await request.body(), media_type, (match[1] or match[2]) if match else None)
+    return Body(await request.body(), media_type, charset_of(kind))
 
 
 def dial_request(body: Body, request: Request, parts: ApiParts) -> DialRequest:
     """Raises BadRequest with every problem."""
-    allowed = Rules(parts.sip_policy, parts.http_policy)
+    allowed = rules(parts)
     if body.media_type == JSON:
         no_parameters(request)  # request-level fields are members there
         _utf_8_only(body)
         return jsonform.parse(body.content, allowed)
     query = pairs(request.scope["query_string"])
     return parse.parse(body.content, allowed, charset=body.charset, query=query)
+
+
+def rules(parts: ApiParts) -> Rules:
+    """The addresses that a document may name."""
+    return Rules(parts.sip_policy, parts.http_policy)
 
 
 async def json_object(request: Request) -> Members:

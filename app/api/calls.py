@@ -1,7 +1,6 @@
-"""``/v1/calls``: lists and shows calls, and ends them on demand."""
+"""``/v1/calls``: lists and shows calls, ends them on demand, and gives them another document."""
 
 import re
-from typing import Literal
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -9,17 +8,15 @@ from starlette.responses import Response
 
 from app.api import bodies, paging
 from app.api.answers import Json
-from app.api.operations import END_CALL, GET_CALL, LIST_CALLS
+from app.api.operations import GET_CALL, LIST_CALLS, UPDATE_CALL
 from app.api.parameters import Parameters, no_parameters
 from app.api.parts import ApiParts
+from app.api.updates import update
 from app.api.views import call_view
 from app.calls.call import Call, Direction
 from app.calls.errors import NotFound
 from app.calls.sid import CallSid, is_call_sid
 from app.calls.status import Status
-from app.rcml.codes import Code
-from app.rcml.jsontext import Members
-from app.rcml.report import Place, Report, shown
 from app.store.calls import CallFilters
 
 FILTERS = (
@@ -27,7 +24,6 @@ FILTERS = (
     "startTime", "startTime<", "startTime>", "endTime", "endTime<", "endTime>",
 )  # fmt: skip
 _SID = re.compile(r"CA[0-9a-f]{32}\Z")
-_ROOT = Place("")
 
 
 def add_routes(router: APIRouter, parts: ApiParts) -> None:
@@ -55,12 +51,15 @@ def add_routes(router: APIRouter, parts: ApiParts) -> None:
         no_parameters(request)
         return Json(await _with_legs(call, parts))
 
-    @router.post("/v1/calls/{sid}", **END_CALL)
-    async def end_call(request: Request) -> Response:
+    @router.post("/v1/calls/{sid}", **UPDATE_CALL)
+    async def update_call(request: Request) -> Response:
         no_parameters(request)
-        sid = call_sid(request)
-        wanted = _wanted(await bodies.json_object(request))
-        call = await parts.hang_up(request.state.account, sid, wanted)
+        sid, allowed = call_sid(request), bodies.rules(parts)
+        asked = update(await bodies.json_object(request), allowed)
+        if asked.status is not None:
+            call = await parts.hang_up(request.state.account, sid, asked.status)
+        else:
+            call = await parts.replace(request.state.account, sid, lambda where: asked.document(where, allowed))
         return Json(await _with_legs(call, parts))
 
 
@@ -100,24 +99,3 @@ def _filters(parameters: Parameters) -> CallFilters:
         end_time_before=parameters.bound("endTime<"),
         end_time_after=parameters.bound("endTime>"),
     )
-
-
-def _wanted(members: Members) -> Literal["completed", "canceled"]:
-    report = Report()
-    for name in members.repeated:
-        report.add(Code.REPEATED_FIELD, f"`{shown(name)}` is there more than once; give it once", _ROOT.child(name))
-    given = {name: value for name, value in members.items() if value is not None}
-    for name in members:
-        if name in ("rcml", "url", "method") and name in given:
-            detail = f"`{name}` is not supported yet; only status is"
-            report.add(Code.NOT_SUPPORTED_YET, detail, _ROOT.child(name))
-        elif name not in ("status", "rcml", "url", "method"):
-            report.add(Code.UNKNOWN_FIELD, f"`{shown(name)}` does not exist; correct or remove it", _ROOT.child(name))
-    status = given.get("status")
-    wanted: Literal["completed", "canceled"] = "canceled" if status == "canceled" else "completed"
-    if status is None and not {"rcml", "url"} & given.keys():
-        report.add(Code.NOTHING_TO_DO, "`status` is missing; send completed or canceled", _ROOT)
-    elif status is not None and status != wanted:
-        report.add(Code.STATUS_INVALID, "`status` must be completed or canceled", _ROOT.child("status"))
-    report.raise_if_any()
-    return wanted

@@ -22,6 +22,41 @@ DIAL: dict[str, Any] = {
     ],
 }
 SHORTEST: dict[str, Any] = {"sip": "sip:alice@sip.example.com"}
+TWO_PARTIES: dict[str, Any] = {
+    "caller": "sip:bob@sip.example.com",
+    "callerId": "bob",
+    "timeout": 30,
+    "timeLimit": 14_400,
+    "hangupOnStar": True,
+    "record": True,
+    "action": "https://app.example.com/after",
+    "sip": [
+        {
+            "uri": "sip:alice@sip.example.com",
+            "username": "dialer",
+            "password": "change me",
+            "url": "https://app.example.com/screen",
+            "timeout": 20,
+        }
+    ],
+}
+
+# Every verb but Reject, by what each shows. Those that speak or listen need ?caller=…
+VERBS: dict[str, str] = {
+    "say, then dial": '<Response><Say language="en-GB">One moment, please.</Say>'
+    "<Dial><Sip>sip:alice@sip.example.com</Sip></Dial></Response>",
+    "play a file twice": '<Response><Play loop="2">https://app.example.com/welcome.mp3</Play></Response>',
+    "press keys": '<Response><Play digits="ww1234#"/></Response>',
+    "ask for a number": '<Response><Gather action="https://app.example.com/digits" numDigits="4">'
+    "<Say>Enter your four digits.</Say></Gather><Say>We heard nothing.</Say></Response>",
+    "record a message": "<Response><Say>Speak after the beep, and press star.</Say>"
+    '<Record action="https://app.example.com/message" finishOnKey="*" maxLength="120"/></Response>',
+    "dial, wait, dial another": '<Response><Dial timeout="20"><Sip>sip:alice@sip.example.com</Sip></Dial>'
+    '<Pause length="2"/><Dial><Sip>sip:carol@sip.example.com</Sip></Dial></Response>',
+    "go on elsewhere": '<Response><Redirect method="GET">https://app.example.com/next</Redirect></Response>',
+    "hang up": "<Response><Say>Good bye.</Say><Hangup/></Response>",
+}
+REJECT = '<Response><Reject reason="busy"/></Response>'  # only in the document of a number
 
 SID = "CA0f9a3c5e7b1d4f6082a4c6e8f0b2d4f6"
 LEG_SID = "CA1b2d4f60820f9a3c5e7b1d4fa4c6e8f0"

@@ -25,7 +25,7 @@ TAGS = [
     {"name": "Running it", "description": "Health and numbers."},
 ]
 # Shapes that only a request body or a problem has; FastAPI finds those of the answers by itself.
-_MODELS = (schemas.DialRequest, schemas.EndCall, schemas.ReplayFilter, schemas.Problem)
+_MODELS = (schemas.DialRequest, schemas.UpdateCall, schemas.ReplayFilter, schemas.Problem)
 
 
 def document(app: FastAPI, root_path: str = "") -> dict[str, Any]:

@@ -71,7 +71,13 @@ def _schema(model: type) -> dict[str, Any]:
 
 _RCML = {
     "schema": {"type": "string"},
-    "examples": {"one target": {"summary": "one target, four events", "value": examples.RCML}},
+    "examples": {
+        "one target": {"summary": "one target, four events", "value": examples.RCML},
+        **{
+            name: {"summary": f"{name} (with the parameter caller)", "value": value}
+            for name, value in examples.VERBS.items()
+        },
+    },
 }
 _DIAL_BODY = _body(
     {
@@ -80,6 +86,7 @@ _DIAL_BODY = _body(
             "examples": {
                 "one target": {"summary": "one target, four events", "value": examples.DIAL},
                 "shortest": {"summary": "nothing but a target", "value": examples.SHORTEST},
+                "two parties": {"summary": "a caller, who is connected to a target", "value": examples.TWO_PARTIES},
             },
         },
         "application/xml": _RCML,
@@ -101,6 +108,11 @@ _DIAL_QUERY = [
         "explode": True,
     },
     _query("metadata", "a JSON object of strings, at most 4 KiB" + _ONLY_RCML, type="string"),
+    _query("caller", "SIP URI of the party that is called first" + _ONLY_RCML, type="string", maxLength=1278),
+    _query("from", "what the caller sees; default anonymous" + _ONLY_RCML, type="string", maxLength=509),
+    _query("callerTimeout", "seconds; default 60" + _ONLY_RCML, type="integer", minimum=1, maximum=600),
+    _query("callerUsername", "for digest authentication of the caller" + _ONLY_RCML, type="string", maxLength=255),
+    _query("callerPassword", "never shown again; JSON keeps it out of logs" + _ONLY_RCML, type="string", maxLength=255),
 ]
 _KEY = {
     "name": "Idempotency-Key",
@@ -116,7 +128,9 @@ DIAL: Operation = {
     "status_code": 202,
     "summary": "Place a call",
     "description": "Rings up to ten SIP targets at once and connects the first that answers. Each target is a leg "
-    "with a record and callbacks of its own. The request may be RCML or JSON; both mean the same.",
+    "with a record and callbacks of its own. With `caller` that party is called first, hears what the document says "
+    "and is connected; without it the service stands in, and verbs that speak or listen are refused. The request may "
+    "be RCML or JSON; both mean the same.",
     "responses": {
         202: _answer(
             "Stored and on its way to a worker; the parent call with its legs",
@@ -189,12 +203,13 @@ GET_CALL: Operation = {
     "responses": {200: _answer("The call", schemas.Call, examples.PLACED), **_errors(400, 401, 404, 422, 503)},
     "openapi_extra": {"parameters": [_SID]},
 }
-END_CALL: Operation = {
-    "operation_id": "endCall",
+UPDATE_CALL: Operation = {
+    "operation_id": "updateCall",
     "tags": ["Calls"],
-    "summary": "Hang up or cancel a call",
+    "summary": "Hang up or cancel a call, or give it another document",
     "description": "`completed` hangs up whatever its state. `canceled` works on a parent until a leg is connected, "
-    "and on a leg until it is answered. The worker that holds the call carries it out at once.",
+    "and on a leg until it is answered. `rcml` or `url` replace a parent's document: the bridge is left, and the "
+    "new one runs from its start. The worker that holds the call carries it out at once.",
     "responses": {
         200: _answer("The call as it is at this moment", schemas.Call, examples.PLACED),
         **_errors(400, 401, 404, 408, 409, 413, 415, 422, 503),
@@ -202,7 +217,16 @@ END_CALL: Operation = {
     "openapi_extra": {
         "parameters": [_SID],
         "requestBody": _body(
-            {"application/json": {"schema": _schema(schemas.EndCall), "example": {"status": "completed"}}}
+            {
+                "application/json": {
+                    "schema": _schema(schemas.UpdateCall),
+                    "examples": {
+                        "hang up": {"value": {"status": "completed"}},
+                        "another document": {"value": {"rcml": examples.VERBS["hang up"]}},
+                        "a document elsewhere": {"value": {"url": "https://app.example.com/next", "method": "GET"}},
+                    },
+                }
+            }
         ),
     },
 }

@@ -7,6 +7,7 @@ from app.calls.address import AddressPolicy
 from app.calls.sid import AccountSid
 from app.dialing.hangup import HangUp
 from app.dialing.place import Place
+from app.dialing.replace import Replace
 from app.runtime.settings import Settings
 from app.store.accounts import Accounts
 from app.store.calls import CallReads
@@ -29,6 +30,7 @@ class ApiParts:
     database: Database
     place: Place
     hang_up: HangUp
+    replace: Replace
     calls: CallReads
     queue: DialQueue
     deliveries: Deliveries

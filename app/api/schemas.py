@@ -21,7 +21,13 @@ Events = Annotated[
     list[Event] | str,
     Field(description="a list, or a string separated by comma or white space; empty means completed"),
 ]
+RecordingEvents = Annotated[
+    list[Literal["in-progress", "completed", "absent"]] | str,
+    Field(description="a list, or a string separated by comma or white space; default completed"),
+]
 _FORBIDDEN = "No control characters, also not percent-encoded."
+_CALLER_ID = 'bob, sip:bob@example.com or "Bob" <sip:bob@example.com>; '
+_SIP_URI = r"^[sS][iI][pP]:."
 
 
 class _Shape(BaseModel):
@@ -38,12 +44,17 @@ class SipTarget(_Strict):
     uri: str = Field(
         description="SIP URI; fewer than 255 characters without its headers, the headers fewer than 1024. "
         "Headers after the ? go out in the INVITE. " + _FORBIDDEN,
-        pattern=r"^[sS][iI][pP]:.",
+        pattern=_SIP_URI,
         max_length=1278,
         examples=["sip:alice@sip.example.com:5080;transport=tcp?X-Order=42"],
     )
     username: str | None = Field(None, description="for digest authentication, with password", max_length=255)
     password: str | None = Field(None, description="never shown again", max_length=255)
+    url: HttpUrl | None = Field(
+        None, description="RCML that screens: it runs on the answered leg before it is connected"
+    )
+    method: Method | None = Field(None, description="of url; default POST")
+    timeout: int | None = Field(None, ge=1, le=600, description="seconds of screening; default 60")
     status_callback: HttpUrl | None = None
     status_callback_method: Method | None = Field(None, description="default POST")
     status_callback_event: Events | None = Field(None, description="default all four")
@@ -57,25 +68,58 @@ class DialRequest(_Strict):
     )
     caller_id: str | None = Field(
         None,
-        description='bob, sip:bob@example.com or "Bob" <sip:bob@example.com>; default anonymous. ' + _FORBIDDEN,
+        description=_CALLER_ID + "default the caller's own number, without a caller anonymous. " + _FORBIDDEN,
         max_length=509,
     )
     timeout: int | None = Field(None, ge=1, le=600, description="seconds of ringing; default 30")
     time_limit: int | None = Field(None, ge=1, le=86_400, description="seconds of talking; default 14400")
+    hangup_on_star: bool | None = Field(None, description="the caller's * ends the callee's leg; default false")
+    answer_on_bridge: bool | None = Field(None, description="false answers an inbound caller at once; default true")
+    record: (
+        bool
+        | Literal[
+            "do-not-record",
+            "record-from-answer",
+            "record-from-answer-dual",
+            "record-from-ringing",
+            "record-from-ringing-dual",
+        ]
+        | None
+    ) = Field(None, description="true is record-from-answer; dual: a channel each; default false")
+    recording_status_callback: HttpUrl | None = None
+    recording_status_callback_method: Method | None = None
+    recording_status_callback_event: RecordingEvents | None = None
+    action: HttpUrl | None = Field(None, description="asked for RCML when the dial is over")
+    method: Method | None = Field(None, description="of action; default POST")
+    caller: str | None = Field(
+        None,
+        description="SIP URI of the first party: it is called first, and is connected to the target that answers. "
+        + _FORBIDDEN,
+        pattern=_SIP_URI,
+        max_length=1278,
+    )
+    from_: str | None = Field(
+        None,
+        alias="from",
+        description=_CALLER_ID + "what the caller sees; default anonymous. " + _FORBIDDEN,
+        max_length=509,
+    )
+    caller_timeout: int | None = Field(None, ge=1, le=600, description="seconds of ringing the caller; default 60")
+    caller_username: str | None = Field(None, description="for digest authentication of the caller", max_length=255)
+    caller_password: str | None = Field(None, description="never shown again", max_length=255)
     base_url: HttpUrl | None = Field(None, description="what relative URLs are resolved against")
-    status_callback: HttpUrl | None = Field(None, description="of the parent call: initiated and completed")
+    status_callback: HttpUrl | None = Field(
+        None, description="of the parent call; without caller only its begin and end"
+    )
     status_callback_method: Method | None = None
     status_callback_event: Events | None = None
     metadata: dict[str, str] | None = Field(None, description="shown with the call; at most 4 KiB")
-    hangup_on_star: Literal[False] | None = Field(None, description="true is not supported yet")
-    record: Literal[False, "do-not-record"] | None = Field(None, description="other values are not supported yet")
-    answer_on_bridge: Literal[True] | None = Field(None, description="false is not supported yet")
 
 
 class Validated(_Shape):
     """What a dial request was understood as; passwords are masked."""
 
-    json_: DialRequest | None = Field(alias="json", description="null when JSON cannot say it: several <Dial>")
+    json_: DialRequest | None = Field(alias="json", description="null when JSON cannot say it: other than one <Dial>")
     rcml: str
 
 
@@ -120,12 +164,15 @@ class CallPage(_Shape):
     next_page_uri: str | None = Field(description="null on the last page")
 
 
-class EndCall(_Strict):
-    """How a call is to end."""
+class UpdateCall(_Strict):
+    """How a call is to end, or what it is to do instead: exactly one of status, rcml and url. null is absent."""
 
-    status: Literal["completed", "canceled"] = Field(
-        description="completed hangs up whatever its state; canceled only while nobody is connected"
+    status: Literal["completed", "canceled"] | None = Field(
+        None, description="completed hangs up whatever its state; canceled only while nobody is connected"
     )
+    rcml: str | None = Field(None, description="a <Response> that replaces the running document; URLs in it absolute")
+    url: HttpUrl | None = Field(None, description="absolute; its RCML replaces the running document")
+    method: Method | None = Field(None, description="of url; default POST")
 
 
 class CallEvent(_Shape):

@@ -17,6 +17,7 @@ from app.api.server import serve
 from app.calls.address import AddressPolicy
 from app.dialing.hangup import HangUp
 from app.dialing.place import Place
+from app.dialing.replace import Replace
 from app.runtime import log
 from app.runtime.settings import Settings
 from app.store.accounts import Accounts, FirstAccount
@@ -79,6 +80,7 @@ async def parts(database: Database, sealer: Sealer) -> AsyncIterator[ApiParts]:
         database=database,
         place=Place(placing, calls, lambda target: "192.0.2.1"),
         hang_up=HangUp(calls, queue),
+        replace=Replace(calls, queue),
         calls=calls,
         queue=queue,
         deliveries=Deliveries(database, sealer),

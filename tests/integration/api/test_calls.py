@@ -9,6 +9,8 @@ from app.calls.change import Change, Facts, Owed
 from app.calls.event import Event
 from app.calls.sid import new_message_id
 from app.calls.status import Status
+from app.rcml import serial
+from app.rcml.plan import Document, Hangup, Link, Redirect, Say
 from app.store.changes import Changes
 from app.store.database import Database
 from app.store.seal import Sealer
@@ -149,9 +151,11 @@ async def test_another_accounts_calls_are_not_there(api: Api, database: Database
             ("GET", "/v1/calls/{}/events", sid),
             ("GET", "/v1/calls/{}/deliveries", sid),
             ("POST", "/v1/calls/{}", sid),
+            ("POST rcml", "/v1/calls/{}", sid),
             ("POST", "/v1/deliveries/{}/replay", str(mine[0]["id"])),
         ]:
-            json = {"status": "completed"} if method == "POST" else None
+            method, _, member = method.partition(" ")
+            json = {"rcml": "<Response/>"} if member else {"status": "completed"} if method == "POST" else None
             theirs = await other.request(method, path.format(known), json=json)
             nobodys = await other.request(method, path.format(NOBODY if known == sid else "999999"), json=json)
             assert theirs.status_code == nobodys.status_code == 404
@@ -192,9 +196,27 @@ BAD_ENDINGS = [
     (b'{"status":["completed"]}', ["status-invalid"]),
     (b'{"status":"completed","foo":1}', ["unknown-field"]),
     (b'{"status":"completed","status":"canceled"}', ["repeated-field"]),
-    (b'{"rcml":"<Response/>"}', ["not-supported-yet"]),
-    (b'{"url":"https://a.example","method":"POST"}', ["not-supported-yet", "not-supported-yet"]),
-    (b'{"status":"completed","url":"https://a.example"}', ["not-supported-yet"]),
+    (b'{"status":null,"rcml":null}', ["nothing-to-do"]),
+    (b'{"status":"completed","url":"https://a.example"}', ["fields-exclusive"]),
+    (
+        b'{"status":"completed","rcml":"<Response/>","url":"https://a.example"}',
+        ["fields-exclusive", "fields-exclusive"],
+    ),
+    (b'{"rcml":"<Response/>","method":"GET"}', ["fields-exclusive"]),
+    (b'{"method":"GET"}', ["fields-exclusive"]),
+    (b'{"rcml":""}', ["nothing-to-do"]),
+    (b'{"rcml":1}', ["type-invalid"]),
+    (b'{"rcml":"<Response>"}', ["xml-syntax"]),
+    (b'{"rcml":"<Response><Say>\\ud800</Say></Response>"}', ["encoding-invalid"]),
+    (b'{"rcml":"<Response><Redirect>next</Redirect></Response>"}', ["url-relative"]),
+    (b'{"rcml":"<Response><Dial/><Foo/></Response>"}', ["dial-empty", "unknown-verb"]),
+    (b'{"rcml":"<Response><Say>x</Say></Response>"}', ["needs-caller"]),
+    (b'{"rcml":"{}"}', ["wrong-root"]),
+    (b'{"url":1}', ["type-invalid"]),
+    (b'{"url":"next"}', ["url-relative"]),
+    (b'{"url":"http://u:hunter2@127.0.0.1/"}', ["address-denied"]),
+    (b'{"url":"https://a.example","method":"PUT"}', ["method-invalid"]),
+    (b'{"url":"https://a.example/\\n"}', ["character-invalid"]),
 ]
 
 
@@ -203,6 +225,57 @@ async def test_bad_endings_are_problems(api: Api) -> None:
         sid = (await api.dial(BODY))["sid"]
         answer = await api.client.post(f"/v1/calls/{sid}", content=body, headers={"Content-Type": "application/json"})
         assert codes(answer) == found, answer.text
+        assert "hunter" not in answer.text
+
+
+async def replaced(api: Api, sid: str, body: dict[str, str]) -> Document:
+    """The document that is stored for the call after `body` was asked of it."""
+    answer = await api.client.post(f"/v1/calls/{sid}", json=body)
+    assert (answer.status_code, answer.json()["sid"]) == (200, sid), answer.text
+    [claimed] = await api.parts.queue.claim(api.worker_id, limit=1, max_wait=60)
+    assert claimed.replacement is not None
+    return serial.loads_document(claimed.replacement)
+
+
+async def test_a_call_is_given_another_document(api: Api) -> None:
+    sid = (await api.dial(BODY))["sid"]
+    document = await replaced(
+        api, sid, {"rcml": "<?xml version='1.0' encoding='utf-16'?><Response><Hangup/></Response>"}
+    )
+    assert document == Document((Hangup(),))
+
+
+async def test_a_call_is_given_a_document_elsewhere(api: Api) -> None:
+    sid = (await api.dial(BODY))["sid"]
+    document = await replaced(api, sid, {"url": "https://u:p@a.example/next", "method": "get"})
+    assert document == Document((Redirect(Link("https://u:p@a.example/next", "GET")),))
+
+
+async def test_a_document_that_speaks_needs_a_call_with_a_caller(api: Api) -> None:
+    sid = (await api.dial({**BODY, "caller": "sip:bob@sip.example.com"}))["sid"]
+    assert await replaced(api, sid, {"rcml": "<Response><Say>é</Say></Response>"}) == Document((Say("é"),))
+    refused = await api.client.post(f"/v1/calls/{sid}", json={"rcml": "<Response>\n<Reject/></Response>"})
+    assert refused.status_code == 422
+    [error] = refused.json()["errors"]
+    assert (error["code"], error["pointer"], error["line"], error["column"]) == ("verb-not-allowed", "/rcml", 2, 1)
+
+
+async def test_a_leg_runs_no_document(api: Api) -> None:
+    call = await api.dial(BODY)
+    answer = await api.client.post(f"/v1/calls/{call['legs'][0]['sid']}", json={"rcml": "<Response/>"})
+    assert (answer.status_code, codes(answer)) == (422, ["call-is-leg"])
+    assert call["sid"] in answer.json()["detail"]
+
+
+async def test_neither_an_ended_call_nor_nobody_is_given_a_document(
+    api: Api, database: Database, sealer: Sealer
+) -> None:
+    call = await ended(api, database, sealer)
+    for body in ({"rcml": "<Response/>"}, {"url": "https://a.example"}):
+        for sid in (call["sid"], call["legs"][0]["sid"]):
+            answer = await api.client.post(f"/v1/calls/{sid}", json=body)
+            assert (answer.status_code, codes(answer)) == (409, ["call-finished"])
+        assert (await api.client.post(f"/v1/calls/{NOBODY}", json=body)).status_code == 404
 
 
 async def test_deliveries_are_listed_and_replayed(api: Api, database: Database, sealer: Sealer) -> None:

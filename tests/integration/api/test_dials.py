@@ -7,8 +7,11 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from app.calls.address import AddressPolicy
 from app.calls.errors import Unavailable
-from app.rcml import serial
+from app.rcml import parse, serial
+from app.rcml.fields import Rules
+from app.rcml.plan import Dial, Where
 from app.store.database import Database
 from app.store.queue import Capacity, DialQueue
 from app.store.seal import Sealer
@@ -23,6 +26,7 @@ RCML = (
     'statusCallback="https://me:hunter3@app.example.com/e">sip:alice@sip.example.com?X-A=1&X-B=2</Sip>'
     "<Sip>sip:carol:hunter4@sip.example.com</Sip></Dial></Response>"
 )
+RULES = Rules(AddressPolicy("DIAL_SIP_ALLOW"), AddressPolicy("DIAL_HTTP_ALLOW"))
 XML = {"Content-Type": "application/xml"}
 
 
@@ -57,16 +61,45 @@ async def test_rcml_is_stored_whole_and_shown_without_its_passwords(api: Api) ->
     assert "X-A=1&amp;X-B=2" in call["rcml"]
     assert "hunter" not in (await api.client.get("/v1/calls")).text + answer.text
     [claimed] = await api.parts.queue.claim(api.worker_id, limit=1, max_wait=60)
-    first, second = serial.loads(claimed.document).document.verbs[0].targets
+    (dial,) = serial.loads(claimed.document).document.verbs
+    assert isinstance(dial, Dial)
+    first, second = dial.targets
     assert (first.password, second.uri.password) == ("hunter2", "hunter4")
     assert first.status_callback is not None and "hunter3" in first.status_callback.url
 
 
+WHOLE = (
+    '<Response><Dial callerId="bob" timeout="20" hangupOnStar="true" answerOnBridge="false" record="true" method="GET"'
+    ' action="https://a:hunter5@app.example.com/after" recordingStatusCallback="https://a:hunter6@app.example.com/r">'
+    '<Sip username="u" password="hunter2" url="https://a:hunter7@h.example/s" timeout="9">sip:alice@h.example</Sip>'
+    "</Dial></Response>"
+)
+CALLER = "?caller=sip:bob:hunter8@h.example&from=%2B1555&callerTimeout=9&callerUsername=bob&callerPassword=hunter9"
+
+
 async def test_both_notations_mean_the_same(api: Api) -> None:
-    from_rcml = (await api.client.post("/v1/dials/validate", content=RCML, headers=XML)).json()
-    assert "hunter" not in str(from_rcml)
-    from_json = await api.client.post("/v1/dials/validate", json=from_rcml["json"])
-    assert from_json.json() == from_rcml
+    for rcml, query in ((RCML, ""), (WHOLE, ""), (WHOLE, CALLER)):
+        from_rcml = (await api.client.post(f"/v1/dials/validate{query}", content=rcml, headers=XML)).json()
+        assert "hunter" not in str(from_rcml)
+        from_json = await api.client.post("/v1/dials/validate", json=from_rcml["json"])
+        assert from_json.json() == from_rcml, from_json.text
+
+
+async def test_a_caller_and_what_it_hears_are_stored_and_its_secrets_shown_to_nobody(api: Api) -> None:
+    rcml = (
+        '<Response><Say language="en">Hello</Say><Gather action="https://a:hunter1@h.example/g"><Play>'
+        "https://a:hunter3@h.example/p.wav</Play></Gather><Redirect>https://a:hunter4@h.example/r</Redirect></Response>"
+    )
+    answer = await api.client.post(f"/v1/dials{CALLER}", content=rcml, headers=XML)
+    assert answer.status_code == 202, answer.text
+    call = answer.json()
+    assert (call["to"], call["legs"]) == ("sip:bob@h.example", [])
+    assert "<Say" in call["rcml"] and "hunter" not in answer.text
+    [claimed] = await api.parts.queue.claim(api.worker_id, limit=1, max_wait=60)
+    request = serial.loads(claimed.document)
+    assert request.caller is not None
+    assert (request.caller.timeout, request.caller.username, request.caller.password) == (9, "bob", "hunter9")
+    assert request.document == parse.document(rcml.encode(), RULES, where=Where.CALLER)
 
 
 async def test_validate_places_nothing_and_says_null_for_what_json_cannot_say(api: Api, database: Database) -> None:

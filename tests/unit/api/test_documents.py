@@ -3,16 +3,20 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from app.api import examples, schemas
 from app.api.docs import errors_markdown
 from app.api.openapi import render
+from app.api.updates import update
 from app.calls.address import AddressPolicy
 from app.rcml import jsonform, parse
 from app.rcml.fields import OF_DIAL, OF_REQUEST, OF_SIP, Rules
+from app.rcml.jsontext import Members
+from app.rcml.plan import Verb, Where
+from app.rcml.render import to_rcml
 from app.runtime.settings import Settings
 
 ROOT = Path(__file__).parents[3]
@@ -71,6 +75,31 @@ def test_both_examples_of_a_dial_mean_the_same_and_are_valid() -> None:
     from_rcml = parse.parse(examples.RCML.encode(), RULES)
     assert from_rcml == jsonform.parse(json.dumps(examples.DIAL).encode(), RULES)
     jsonform.parse(json.dumps(examples.SHORTEST).encode(), RULES)
+    assert jsonform.parse(json.dumps(examples.TWO_PARTIES).encode(), RULES).caller is not None
+
+
+@pytest.mark.parametrize("rcml", examples.VERBS.values(), ids=examples.VERBS)
+def test_the_example_of_each_verb_is_valid_with_a_caller(rcml: str) -> None:
+    request = parse.parse(rcml.encode(), RULES, query=[("caller", "sip:bob@sip.example.com")])
+    assert to_rcml(request.document) == rcml
+
+
+def test_there_is_an_example_of_every_verb() -> None:
+    parse.document(examples.REJECT.encode(), RULES, where=Where.INBOUND)
+    shown = "".join(examples.VERBS.values()) + examples.REJECT
+    assert all(f"<{verb.__name__}" in shown for verb in get_args(Verb))
+
+
+def test_the_documented_query_parameters_are_those_that_are_read() -> None:
+    parameters = DOCUMENT["paths"]["/v1/dials"]["post"]["parameters"]
+    assert {found["name"] for found in parameters if found["in"] == "query"} == OF_REQUEST
+
+
+def test_the_examples_of_an_update_are_valid() -> None:
+    body = DOCUMENT["paths"]["/v1/calls/{sid}"]["post"]["requestBody"]["content"]["application/json"]
+    for example in body["examples"].values():
+        asked = update(Members(example["value"]), RULES)
+        assert asked.status or asked.document(Where.CALLER, RULES).verbs
 
 
 def test_examples_of_answers_have_the_shape_that_is_documented() -> None:
@@ -81,10 +110,7 @@ def test_examples_of_answers_have_the_shape_that_is_documented() -> None:
 
 
 def test_the_documented_members_are_those_that_are_read() -> None:
-    """Members that are a 422 for now, whatever their value, are left out of the document."""
-    not_yet = {"caller", "from", "callerTimeout", "callerUsername", "callerPassword", "action", "method"}
-    not_yet |= {f"recordingStatusCallback{suffix}" for suffix in ("", "Method", "Event")}
     documented = {field.alias for field in schemas.DialRequest.model_fields.values()}
-    assert documented == (OF_REQUEST | OF_DIAL | {"sip"}) - not_yet
+    assert documented == OF_REQUEST | OF_DIAL | {"sip"}
     of_target = {field.alias for field in schemas.SipTarget.model_fields.values()}
-    assert of_target == (OF_SIP | {"uri"}) - {"url", "method", "timeout"}
+    assert of_target == OF_SIP | {"uri"}
