@@ -100,7 +100,8 @@ async def run_worker(settings: Settings) -> int:
         phone = await _started_phone(settings, clock, tap)
         if phone is None:
             return 1
-        lease = Lease(queue, Holder("worker", settings.max_calls, settings.sip_host, settings.sip_port), clock)
+        holder = Holder("worker", settings.max_calls, settings.sip_host, settings.sip_port)
+        lease = Lease(queue, holder, clock, clock.hear)
         await lease.register()
         rescue = Rescue(changes, clock)
 
@@ -156,7 +157,7 @@ async def run_webhooks(settings: Settings) -> int:
         await _schema(database)
         changes, queue = Changes(database, sealer), DialQueue(database, sealer)
         await changes.start()
-        lease = Lease(queue, Holder("webhooks", capacity=0), clock)
+        lease = Lease(queue, Holder("webhooks", capacity=0), clock, clock.hear)
         await lease.register()
         sweep = Sweep(queue, lease, Rescue(changes, clock), max_wait=settings.max_wait)
         outbox = Outbox(database, sealer)

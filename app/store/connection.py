@@ -33,6 +33,7 @@ class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
 
 async def _ask_to_stop(cancelling: psycopg.pq.abc.PGcancelConn) -> None:
     try:
+        cancelling.start()
         await waiting.wait_conn_async(generators.cancel(cancelling), interval=_INTERVAL, timeout=_CANCEL_SECONDS)
     except (psycopg.Error, OSError):
         return  # the server ends the statement at its own time limit

@@ -4,6 +4,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import Row
@@ -127,8 +128,8 @@ class DialQueue:
         """What a successor may call this worker by in `lost`, once it is known to be dead."""
         return await self._workers.name(worker_id)
 
-    async def heartbeat(self, worker_id: int, *, running: int, accepting: bool) -> bool:
-        """False: the row is gone or taken; register again, and what was held is somebody else's."""
+    async def heartbeat(self, worker_id: int, *, running: int, accepting: bool) -> datetime | None:
+        """The database's time; None: the row is gone or taken; register again, what was held is somebody else's."""
         return await self._workers.heartbeat(worker_id, running=running, accepting=accepting)
 
     async def unregister(self, worker_id: int) -> None:

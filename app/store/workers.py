@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -20,7 +21,7 @@ VALUES (:role, :capacity, :sip_host, :sip_port, now() + make_interval(secs => :l
 HEARTBEAT = statement("""
 UPDATE worker SET running = :running, accepting = :accepting, rate = :rate,
                   lease_until = now() + make_interval(secs => :lease)
-WHERE id = :id AND NOT taken RETURNING id
+WHERE id = :id AND NOT taken RETURNING clock_timestamp() AS now
 """)
 NAME = statement("SELECT {WORKER_NAME} AS name FROM worker WHERE id = :id")
 LEAVE = statement("UPDATE worker SET accepting = false, lease_until = now() WHERE id = :id")
@@ -80,12 +81,12 @@ class Workers:
 
         return await self._database.run(work, one=True)
 
-    async def heartbeat(self, worker_id: int, *, running: int, accepting: bool) -> bool:
+    async def heartbeat(self, worker_id: int, *, running: int, accepting: bool) -> datetime | None:
         rate = self._rates.setdefault(worker_id, _Rate(time.monotonic())).beat(time.monotonic())
         row = {"id": worker_id, "running": running, "accepting": accepting, "rate": rate, "lease": self._lease}
 
-        async def work(connection: AsyncConnection) -> bool:
-            return (await connection.execute(HEARTBEAT, row)).one_or_none() is not None
+        async def work(connection: AsyncConnection) -> datetime | None:
+            return (await connection.execute(HEARTBEAT, row)).scalar_one_or_none()
 
         return await self._database.run(work, one=True)
 

@@ -88,7 +88,8 @@ class Attempt:
         return _judge(response.status_code, body, _retry_after(response.headers.get("retry-after"), self._now()))
 
     def _tried(self, delivery: Delivery, reply: _Reply, at: datetime, latency: float) -> Tried:
-        state, next_in = self._verdict(delivery, reply, at + timedelta(seconds=latency))
+        # By the database's clock, as the expiry is: with this machine's a day ahead, every failure would be the last.
+        state, next_in = self._verdict(delivery, reply, delivery.claimed_at + timedelta(seconds=latency))
         milliseconds = round(latency * 1000)
         result = Result(delivery, state, next_in, reply.status, milliseconds, reply.error, reply.answer, at)
         return Tried(result, reply.well)

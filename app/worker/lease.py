@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 from app.calls.errors import Unavailable
 from app.calls.ports import Clock
@@ -12,7 +13,14 @@ from app.store.queue import DialQueue
 HEARTBEAT = 2.0  # seconds; the lease is three times as long
 _SURE = 5.0  # seconds after a heartbeat was asked for, in which nobody can think this process dead
 
+# Called with the database's time and the monotonic time that it was that of.
+Heard = Callable[[datetime, float], None]
+
 _log = log.get(__name__)
+
+
+def _unheard(wall: datetime, at: float) -> None:
+    """For whoever needs no time of the database's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +36,9 @@ class Holder:
 class Lease:
     """Registers the process and renews its lease; `holds` is False while it could not be renewed."""
 
-    def __init__(self, queue: DialQueue, holder: Holder, clock: Clock) -> None:
+    def __init__(self, queue: DialQueue, holder: Holder, clock: Clock, heard: Heard = _unheard) -> None:
         self._queue = queue
+        self._heard = heard
         self._holder = holder
         self._clock = clock
         self._sure_until = -math.inf  # monotonic
@@ -42,11 +51,11 @@ class Lease:
 
     async def register(self) -> None:
         """Raises Unavailable when the database is away."""
-        asked, holder = self._clock.monotonic(), self._holder
+        holder = self._holder
         self.worker_id = await self._queue.register(
             role=holder.role, capacity=holder.capacity, sip_host=holder.sip_host, sip_port=holder.sip_port
         )
-        self._sure_until = asked + _SURE
+        await self._renew(running=0, accepting=False)  # for the time: nobody claims before all processes agree on it
         sip = f"{holder.sip_host}:{holder.sip_port}" if holder.sip_port else None
         _log.info("worker.registered", worker=self.worker_id, sip=sip, capacity=holder.capacity)
 
@@ -72,11 +81,18 @@ class Lease:
             _log.warning("worker.unregister_failed", worker=self.worker_id, error=str(error))
 
     async def _beat(self, running: int, accepting: bool, lost: Callable[[], None]) -> None:
-        asked = self._clock.monotonic()
-        if await self._queue.heartbeat(self.worker_id, running=running, accepting=accepting):
-            self._sure_until = asked + _SURE
+        if await self._renew(running=running, accepting=accepting):
             return
         _log.warning("worker.lease_lost", worker=self.worker_id)
         self._sure_until = -math.inf
         lost()
         await self.register()
+
+    async def _renew(self, *, running: int, accepting: bool) -> bool:
+        asked = self._clock.monotonic()
+        now = await self._queue.heartbeat(self.worker_id, running=running, accepting=accepting)
+        if now is None:
+            return False
+        self._sure_until = asked + _SURE
+        self._heard(now, (asked + self._clock.monotonic()) / 2)
+        return True

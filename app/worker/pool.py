@@ -59,6 +59,8 @@ class Pool:
     def run(self, claimed: ClaimedDial, arrived: Arrived | None = None) -> None:
         """Run one call that is this worker's own, in a task."""
         dial = RunningDial(claimed, self._parts.running, arrived)
+        if not self._dials:
+            self._parts.clock.settle()
         self._dials[dial.sid] = dial
         self._idle.clear()
         if claimed.parent.wanted is not None:

@@ -233,3 +233,10 @@ async def test_the_breaker_hears_of_what_the_destination_is_to_blame_for(
 @pytest.mark.parametrize("url", ["http://10.0.0.1/", "ftp://h/"])
 async def test_the_breaker_hears_nothing_of_what_was_not_sent(attempt: Attempt, url: str) -> None:
     assert (await attempt(delivery(url), SECRETS)).well is None
+
+
+async def test_a_machine_whose_clock_is_a_day_ahead_does_not_think_a_delivery_expired(attempt: Attempt) -> None:
+    async with receiver(kit.status(500)) as there:
+        ahead = Attempt(attempt._transport, EXACT, now=lambda: datetime.now(UTC) + timedelta(days=1, hours=1))
+        result = await attempted(ahead, delivery(there.url), SECRETS)
+    assert result.state == "owed"
