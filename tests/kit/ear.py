@@ -1,4 +1,4 @@
-"""The media half of a telephone that really talks: one RTP socket, what it says, what it heard; and sounds to compare."""
+"""The media half of a telephone that talks: one RTP socket, what it says, what it heard; and sounds to compare."""
 
 import asyncio
 import secrets
