@@ -9,7 +9,7 @@ from app.rcml.fields import Check, Rules
 from app.rcml.jsontext import Members, value_of
 from app.rcml.metadata import metadata
 from app.rcml.plan import Dial, DialRequest, Document, Target
-from app.rcml.report import Fields, Given, Place, refusal, shown
+from app.rcml.report import MAX_PROBLEMS, Fields, Given, Place, refusal, shown
 
 _ROOT = Place("")
 
@@ -58,7 +58,8 @@ def _targets(given: Given, check: Check) -> list[Target]:
         check.report.add(Code.TYPE_INVALID, detail, given.place)
         return []
     rules.count(len(given.value), "`sip`", given.place, check)
-    found = [_target(item, given.place.child(index), check) for index, item in enumerate(given.value)]
+    # The first problems are enough of a list that is too long: 64 KiB are 20,000 of the shortest.
+    found = [_target(item, given.place.child(index), check) for index, item in enumerate(given.value[:MAX_PROBLEMS])]
     return [target for target in found if target]
 
 
