@@ -7,31 +7,27 @@ import tempfile
 from pathlib import Path
 
 from tests.interop import sipp_peer
-from tests.interop.lab import lab_of
-from tests.interop.ledger import failures, run
+from tests.interop.everybody import call_everybody
 from tests.interop.script import expand
-from tests.kit.service import running_service
 
 
-async def main(options: argparse.Namespace) -> int:
-    with tempfile.TemporaryDirectory() as folder, running_service(Path(folder)) as service:
-        async with lab_of(service) as lab:
-            proofs = [proof for proof in sipp_peer.proofs() if options.k in proof.name]
-            results = await run(proofs, lab)
-    for result in results:
-        print(f"{'FAIL' if result.problem else 'ok  '} {result.took:5.1f} s  {result.proof.name}")
-    print(failures(results))
-    Path("/tmp/interop-service.log").write_text("".join(service.lines))
-    return any(result.problem for result in results)
+def main(options: argparse.Namespace) -> int:
+    if options.show:
+        print(expand((sipp_peer.FOLDER / f"{options.show}.xml").read_text()))
+        return 0
+    with tempfile.TemporaryDirectory() as folder:
+        found = asyncio.run(call_everybody(Path(folder), only=options.k))
+    for peer, results in found.items():
+        for result in results:
+            print(f"{'FAIL' if result.problem else 'ok  '} {result.took:5.1f} s  {peer}: {result.proof.name}")
+            if result.problem:
+                print(result.problem)
+    return any(result.problem for results in found.values() for result in results)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tests.interop", description=__doc__)
-    parser.add_argument("-k", default="", help="only proofs whose name holds this")
+    parser.add_argument("-k", default="", help="only proofs whose peer or name holds this")
     parser.add_argument("--write", type=Path, help="write the page of what was found to this file")
     parser.add_argument("--show", help="print the plain SIPp scenario of a file and do nothing else")
-    given = parser.parse_args()
-    if given.show:
-        print(expand((sipp_peer.FOLDER / f"{given.show}.xml").read_text()))
-    else:
-        sys.exit(asyncio.run(main(given)))
+    sys.exit(main(parser.parse_args()))

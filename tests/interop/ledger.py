@@ -41,8 +41,8 @@ async def run(proofs: Sequence[Proof], lab: Lab, *, at_once: int = 16) -> list[R
     places = asyncio.Semaphore(at_once)
     longest_first = sorted(proofs, key=lambda proof: -proof.seconds)
     done = await asyncio.gather(*(_one(proof, lab, places) for proof in longest_first))
-    results = {result.proof.name: result for result in done}
-    return [results[proof.name] for proof in proofs]
+    results = {result.proof: result for result in done}
+    return [results[proof] for proof in proofs]
 
 
 def failures(results: Sequence[Result]) -> str:

@@ -22,6 +22,8 @@ m=audio {port} RTP/AVP 0
 a=rtpmap:0 PCMU/8000
 a={direction}"""
 
+# All of them, one after the other: SIPp's own search finds the first row only.
+_VIAS = "Via: *([^[:cntrl:]]+([[:cntrl:]]+Via: [^[:cntrl:]]+)*)"
 _BRANCH = ("Via:", "branch=(z9hG4bK[^;, ]+)")
 _NUMBER = ("CSeq:", " *([0-9]+) ")
 
@@ -107,8 +109,9 @@ def expand(text: str) -> str:
 
 def _invited(script: Script, element: ET.Element) -> None:
     """An INVITE, whole and well-formed; what answers and requests need of it is kept."""
-    keep = [script.save(f"{name}:", ".*", name.lower()) for name in ("Via", "From", "To", "CSeq")]
+    keep = [script.save(f"{name}:", ".*", name.lower()) for name in ("From", "To", "CSeq")]
     keep += [
+        f'<ereg regexp="{_VIAS}" search_in="msg" check_it="true" assign_to="{script.variable("any,via")}"/>',
         script.save("Contact:", "sips?:[^>]+", "caller"),
         script.save(*_BRANCH, "any,branch"),
         script.save(*_NUMBER, "any,number"),
@@ -140,6 +143,8 @@ def _reply(script: Script, element: ET.Element) -> None:
         tag = element.get("tag", _TAG)
         to = f"To:[$to];tag={tag}" if code > 100 and tag else "To:[$to]"
         head = ["Via:[$via]", "From:[$from]", to, "Call-ID: [call_id]", "CSeq:[$cseq]"]
+        if element.get("routes"):
+            head.append("[last_Record-Route:]")
         if 100 < code < 300 and "\nContact:" not in f"\n{_stripped(element.text or '')}":
             head.append(f"Contact: {element.get('contact', _CONTACT)}")
     script.send(
@@ -169,7 +174,7 @@ def _acked(script: Script, element: ET.Element) -> None:
 
 def _connected(script: Script, element: ET.Element) -> None:
     """Answered with an SDP of ours, and acknowledged."""
-    _reply(script, ET.Element("reply", status="200 OK", sdp=element.get("sdp", "sendrecv")))
+    _reply(script, ET.Element("reply", {"sdp": "sendrecv", **element.attrib, "status": "200 OK"}))
     _acked(script, ET.Element("acked"))
 
 
@@ -213,6 +218,7 @@ def _ask(script: Script, element: ET.Element) -> None:
     head = [
         f"{method} {element.get('target', '[$caller]')} SIP/2.0",
         f"Via: SIP/2.0/[transport] [local_ip]:[local_port];branch={branch}",
+        *(["[routes]"] if element.get("routes") else []),
         f"From:[$to];tag={tag}",
         f"To:[$from]{element.get('to-more', '')}",
         f"Call-ID: {element.get('call', '[call_id]')}",
@@ -231,7 +237,7 @@ def _expect(script: Script, element: ET.Element) -> None:
 
 
 def _hang_up(script: Script, element: ET.Element) -> None:
-    _ask(script, ET.Element("ask", method="BYE", cseq=element.get("cseq", "90"), tag=element.get("tag", _TAG)))
+    _ask(script, ET.Element("ask", {"cseq": "90", **element.attrib, "method": "BYE"}))
     script.recv(element, 'response="200"', [script.save("CSeq:", "BYE", "any")])
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.interop.lab import Lab, Placed, outcome
 from tests.interop.ledger import Proof
+from tests.interop.logins import logins, wrong_logins
 from tests.interop.script import expand
 from tests.kit.sipp import Sipp, sipp
 
@@ -26,7 +27,8 @@ class Scenario:
 
     `proves` and `feature`; `ends`, the leg's status, reason and SIP code; `does`: what the caller does (``hangs up``
     once connected, ``cancels`` once it rings, ``cancels at once``), else nothing; `dial` and `sip`: JSON for the dial
-    request, in which ``[port]`` is the callee's; `tcp`; `also`: a second callee, whose port is ``[other]``; SIPp's
+    request, in which ``[port]`` is the callee's; `logins`, how many credentials must have come (all must be right);
+    `tcp`; `also`: a second callee, whose port is ``[other]``; SIPp's
     `arguments`; `seconds` that it takes when they are many.
     """
 
@@ -63,8 +65,9 @@ class Scenario:
     async def check(self, lab: Lab) -> None:
         with ExitStack() as callees:
             also = self.root.get("also")
-            other = callees.enter_context(await asyncio.to_thread(Scenario(also).start, 0)) if also else None
-            first = callees.enter_context(await asyncio.to_thread(self.start, other.port if other else 0))
+            other = callees.enter_context(await asyncio.to_thread(Scenario(also).start)) if also else None
+            words = {"other": str(other.port)} if other else {}
+            first = callees.enter_context(await asyncio.to_thread(self.start, **words))
             sip, dial = self.request(first.port, other.port if other else 0)
             placed = await lab.place(sip, **dial)
             try:
@@ -73,16 +76,22 @@ class Scenario:
                 for callee in filter(None, (first, other)):
                     status = await asyncio.to_thread(callee.wait, 60)
                     assert status == 0, "SIPp complains"
+                    assert not (wrong := wrong_logins(callee.said())), f"wrong credentials: {wrong}"
+                assert logins(first.said()) >= int(self.root.get("logins", "0")), "credentials are missing"
                 found = outcome((await placed.ends())[0])
                 assert found == self.root.attrib["ends"], f"it ended {found}, not {self.root.attrib['ends']}"
             except Exception as error:
                 said = first.complaints() + (other.complaints() if other else "")
                 raise AssertionError(f"{error}\n{said}\n{await placed.ladder()}") from error
 
-    def start(self, other: int) -> "_Started":
-        text = expand(self.text.replace("[other]", str(other)))
+    def start(self, *, tcp: bool = False, **words: str) -> "_Started":
+        """A callee that plays it, each ``[word]`` replaced; enter it to get hold of it."""
+        text = self.text
+        for word, value in words.items():
+            text = text.replace(f"[{word}]", value)
+        text = expand(text)
         arguments = ("-timeout", "70", "-timeout_error", *self.root.get("arguments", "").split())
-        return _Started(sipp(*arguments, scenario=text, tcp=bool(self.root.get("tcp"))))
+        return _Started(sipp(*arguments, scenario=text, tcp=tcp or bool(self.root.get("tcp"))))
 
     async def act(self, placed: Placed) -> None:
         match self.root.get("does"):
