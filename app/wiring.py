@@ -100,7 +100,7 @@ async def run_worker(settings: Settings) -> int:
         phone = await _started_phone(settings, clock, tap)
         if phone is None:
             return 1
-        holder = Holder("worker", settings.max_calls, settings.sip_host, settings.sip_port)
+        holder = Holder("worker", settings.calls_at_once, settings.sip_host, settings.sip_port)
         lease = Lease(queue, holder, clock, clock.hear)
         await lease.register()
         rescue = Rescue(changes, clock)
@@ -116,7 +116,7 @@ async def run_worker(settings: Settings) -> int:
                 running=Running(phone, changes, clock, add_legs),
                 rescue=rescue,
                 clock=clock,
-                max_calls=settings.max_calls,
+                max_calls=settings.calls_at_once,
                 max_wait=settings.max_wait,
             )
         )

@@ -133,3 +133,11 @@ class Settings(BaseSettings):
         """The RTP ports as a range, last one included."""
         low, high = self.rtp_ports.split("-")
         return range(int(low), int(high) + 1)
+
+    @cached_property
+    def calls_at_once(self) -> int:
+        """What one worker has room for: a call has at least one leg, and its RTP and RTCP take an even port and the
+        next. What is more waits, for `max_wait`, instead of failing for want of a port."""
+        ports = self.rtp_range
+        pairs = (ports.stop - ports.start - ports.start % 2) // 2
+        return max(1, min(self.max_calls, pairs))

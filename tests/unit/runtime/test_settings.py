@@ -50,3 +50,11 @@ def test_secrets_are_not_in_the_text_of_the_settings(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("DIAL_AUTH_TOKEN", "very-secret")
     monkeypatch.setenv("DIAL_SECRET_KEY", "very-secret")
     assert "very-secret" not in repr(Settings())
+
+
+@pytest.mark.parametrize(
+    ("ports", "most", "calls"),
+    [("29000-29019", 200, 10), ("29001-29019", 200, 9), ("29000-29018", 200, 9), ("20000-29999", 200, 200)],
+)
+def test_a_worker_takes_no_more_calls_than_it_has_ports_for(ports: str, most: int, calls: int) -> None:
+    assert Settings(rtp_ports=ports, max_calls=most).calls_at_once == calls
