@@ -162,7 +162,7 @@ class Call:
             await self._flood()
         if "forever" in script:
             return
-        await asyncio.sleep(_milliseconds(script, "r", 100))
+        await asyncio.sleep(_milliseconds(script, "r", 0.1))
         if self._state == "early":
             self._state = "answered"
             self._final(200)

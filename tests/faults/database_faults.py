@@ -73,13 +73,13 @@ async def away(stage: Stage, calls: int) -> Told:
     return Told(problems=problems, notes=[answers(stage), f"longest RTP gap {gap * 1000:.0f} ms"])
 
 
-@fault("backends-terminated", calls=20)
+@fault("backends-terminated", calls=20, full=(20, 3))
 async def terminated(stage: Stage, calls: int) -> Told:
-    """Every connection of the product cut once a second for 20 s under load."""
+    """Every connection of the product cut once a second for 20 s (60 in full) under load."""
     await place(stage, calls, "r50-t15000")
     cut = 0
     async with Steady(stage, 5, "r100-t500", "busy"):
-        for _ in range(20):
+        for _ in range(20 * stage.times):
             rows = await stage.rows(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {OURS}")
             cut += len(rows)
             await asyncio.sleep(1)

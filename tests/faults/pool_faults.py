@@ -6,12 +6,16 @@ import time
 import psycopg
 
 from tests.faults.api_faults import well_again
-from tests.faults.load import Health, Steady, answers, place, wrong_answers
+from tests.faults.load import Health, Steady, answers, at_once, place, wrong_answers
 from tests.faults.stage import Stage
 from tests.faults.suite import fault
 from tests.faults.verdict import Told
 
 _SERVED_WITHIN = 5.0  # seconds
+_CUT = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE application_name LIKE 'dial %' AND datname = current_database()"
+)
 
 
 @fault("pool-of-5", calls=1000, DIAL_DATABASE_POOL="5", DIAL_MAX_WAIT="120")
@@ -20,7 +24,7 @@ async def pool_of_5(stage: Stage, calls: int) -> Told:
     await place(stage, 10, "r50-t20000")
     request = stage.request("r10-t50")
     async with Health(stage) as health:
-        await asyncio.gather(*(stage.dial(request) for _ in range(calls)))
+        await at_once(stage, calls, request)
         await stage.until_final(120)
     slow = [seconds for _, seconds in stage.latencies if seconds > _SERVED_WITHIN]
     problems = [f"{len(slow)} answers after more than {_SERVED_WITHIN} s, up to {max(slow):.1f} s"] if slow else []
@@ -33,19 +37,15 @@ async def pool_of_5(stage: Stage, calls: int) -> Told:
 
 @fault("connections-used-up", calls=20)
 async def connections_used_up(stage: Stage, calls: int) -> Told:
-    """max_connections used up for 10 s, the product's own connections cut at its beginning: 503, then well again."""
+    """max_connections used up for 10 s, the product's own connections cut again and again: 503, then well again."""
     await place(stage, calls, "r50-t15000")
     taken: list[psycopg.AsyncConnection[tuple[object, ...]]] = []
     control = await psycopg.AsyncConnection.connect(stage.database_url, autocommit=True)
     try:
         end = time.monotonic() + 10
         async with Steady(stage, 5, "r100-t500"):
-            await _take_all(stage, taken)
-            await control.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'dial %'"
-                " AND datname = current_database()"
-            )
             while time.monotonic() < end:
+                await control.execute(_CUT)
                 await _take_all(stage, taken)
                 await asyncio.sleep(0.2)
             for connection in taken:
@@ -101,18 +101,18 @@ async def read_only(stage: Stage, calls: int) -> Told:
     """Every transaction read-only for 10 s: no 202 without a row, 503, well again by itself."""
     await place(stage, calls, "r50-t15000")
     writable = f"{stage.database_url}?options=-cdefault_transaction_read_only%3Doff"
-    async with await psycopg.AsyncConnection.connect(writable, autocommit=True) as control:
-        async with Steady(stage, 5, "r100-t500"):
-            await stage.pause(1)
-            await control.execute("ALTER SYSTEM SET default_transaction_read_only = on")
-            await control.execute("SELECT pg_reload_conf()")
-            await stage.pause(10)
-            await control.execute("ALTER SYSTEM RESET default_transaction_read_only")
-            await control.execute("SELECT pg_reload_conf()")
-            started = time.monotonic()
-            await well_again(stage)
-            again = time.monotonic() - started
-            await stage.pause(3)
+    control = await psycopg.AsyncConnection.connect(writable, autocommit=True)
+    async with control, Steady(stage, 5, "r100-t500"):
+        await stage.pause(1)
+        await control.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+        await control.execute("SELECT pg_reload_conf()")
+        await stage.pause(10)
+        await control.execute("ALTER SYSTEM RESET default_transaction_read_only")
+        await control.execute("SELECT pg_reload_conf()")
+        started = time.monotonic()
+        await well_again(stage)
+        again = time.monotonic() - started
+        await stage.pause(3)
     problems = wrong_answers(stage, within=2.5)
     if not any(status == 503 for status, _ in stage.latencies):
         problems.append("nobody was refused")

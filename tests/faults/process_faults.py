@@ -76,9 +76,9 @@ async def sigterm(stage: Stage, calls: int) -> Told:
     )
 
 
-@fault("waiting-10000", calls=10_000, plan=Plan(workers=2), long=True, DIAL_MAX_WAIT="600", DIAL_MAX_CALLS="60")
+@fault("waiting-10000", calls=10_000, plan=Plan(workers=10), long=True, DIAL_MAX_WAIT="600", DIAL_MAX_CALLS="12")
 async def waiting(stage: Stage, calls: int) -> Told:
-    """10,000 dials wait for 120 places: each is claimed once, in the order in which they came."""
+    """10,000 dials wait for the 120 places of ten workers: each is claimed once, in the order in which they came."""
     clients = 40
     each = calls // clients
 

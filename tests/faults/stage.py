@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -300,10 +300,11 @@ async def stage(server: Server, folder: Path, plan: "Plan", **settings: str) -> 
     With DIAL_DATABASE_URL="" the product's own embedded database is used, else a new one on `server`.
     """
     folder.mkdir(parents=True)
-    url = settings.get("DIAL_DATABASE_URL", server.fresh())
+    url = settings.get("DIAL_DATABASE_URL", server.fresh(plan.template))
     with ExitStack() as products:
         if not url:
             products.callback(_forget_embedded, folder / "data")
+        products.enter_context(plan.around(folder))
         callee = products.enter_context(peer("tests.faults.callee", folder / "callee.log"))
         receiver = products.enter_context(peer("tests.faults.customer_app", folder / "receiver.log"))
         between, seen = None, url
@@ -331,7 +332,9 @@ class Plan:
     workers: int = 1
     between: bool = False
     times: int = 1
-    wrapper: tuple[str, ...] = ()
+    wrapper: tuple[str, ...] = ()  # the command that starts the product in a place of its own
+    template: str = "migrated"  # of its database
+    around: Callable[[Path], AbstractContextManager[None]] = nullcontext  # what must be there before it starts
 
 
 def _environment(url: str, workers: int) -> dict[str, str]:

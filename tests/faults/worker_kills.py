@@ -151,11 +151,11 @@ async def two_rescuers(stage: Stage, calls: int) -> Told:
     return Told(killed_at)
 
 
-@fault("worker-frozen", plan=Plan(workers=2))
+@fault("worker-frozen", plan=Plan(workers=2), full=(20, 3))
 async def frozen(stage: Stage, calls: int) -> Told:
-    """One of two workers stands still for 20 s (SIGSTOP, SIGCONT): taken over once, it says nothing more."""
+    """One of two workers stands still for 20 s (60 in full; SIGSTOP, SIGCONT): taken over once, silent afterwards."""
     await place(stage, calls // 2, "r50")
-    await place(stage, calls // 2, "forever", timeout=60)
+    await place(stage, calls // 2, "forever", timeout=100)
     await stage.until(lambda: stage.callee.count("ACK") >= calls // 2, 20, "ACK")
     pid = stage.pids("worker")[0]
     held = await stage.held_by(pid)
@@ -164,7 +164,7 @@ async def frozen(stage: Stage, calls: int) -> Told:
     await stage.until_rows(
         f"SELECT 1 FROM calls HAVING count(*) FILTER (WHERE reason = 'worker-lost') >= {len(held)}", 20
     )
-    while time.time() < stopped_at + 20:
+    while time.time() < stopped_at + 20 * stage.times:
         await stage.pause(0.5)
     os.kill(pid, signal.SIGCONT)
     await stage.pause(4)
