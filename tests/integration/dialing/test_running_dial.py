@@ -1,136 +1,21 @@
 """One dial from its claim to its end: a scripted phone, a clock that is moved, and the real database."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
-from urllib.parse import parse_qsl
 
 import pytest
 from sqlalchemy import text
 
 from app.calls.call import Call
-from app.calls.callback import Callback
 from app.calls.errors import Unavailable
 from app.calls.outcome import ADDRESS_DENIED, UNREACHABLE, Reason, hung_up, of_response
-from app.calls.sid import AccountSid, CallSid
-from app.calls.uri import NameAddr, SipUri
-from app.dialing.place import Place
+from app.calls.uri import NameAddr
 from app.dialing.rescue import Rescue
-from app.dialing.run import Running, RunningDial
-from app.rcml.plan import Dial, DialRequest, Document, Target
-from app.store.accounts import Accounts
-from app.store.calls import CallReads
-from app.store.changes import Changes
-from app.store.database import Database
-from app.store.placing import Placing
-from app.store.queue import DialQueue
-from app.store.seal import Sealer
-from tests.kit.clock import FakeClock, settle
-from tests.kit.phone import ScriptedLeg, ScriptedPhone
-from tests.kit.sources import no_sources
-
-ALICE, BOB, CAROL = "sip:alice@h", "sip:bob@h", "sip:carol@h"
-_EVENTS = Callback("https://app.example/events")
-_PARENT_EVENTS = Callback("https://app.example/parent")
-
-
-@dataclass(slots=True)
-class Stage:
-    """A worker without a wire."""
-
-    database: Database
-    account: AccountSid
-    place: Place
-    reads: CallReads
-    queue: DialQueue
-    worker_id: int
-    running: Running
-    clock: FakeClock
-    phone: ScriptedPhone
-
-    async def start(self, *dials: Dial) -> "OnStage":
-        """Place, claim and run one request; returns once every leg of the first Dial is in the phone's hands."""
-        request = DialRequest(Document(dials), _PARENT_EVENTS, {})
-        placed = await self.place(self.account, request, rcml="<Response/>", idempotency=None)
-        [claimed] = await self.queue.claim(self.worker_id, limit=10, max_wait=60)
-        dial = RunningDial(claimed, self.running)
-        task = asyncio.create_task(dial.run())
-        return OnStage(self, dial, task, placed.parent.sid)
-
-
-@dataclass(slots=True)
-class OnStage:
-    stage: Stage
-    dial: RunningDial
-    task: "asyncio.Task[None]"
-    sid: CallSid
-
-    async def leg(self, target: str) -> ScriptedLeg:
-        """The phone's leg to `target`, once its INVITE has left."""
-        async with asyncio.timeout(5):
-            while not any(str(leg.order.target) == target for leg in self.stage.phone.legs):
-                await asyncio.sleep(0)
-            leg = self.stage.phone.to(target)
-            await leg.invited.wait()
-            await settle()
-            return leg
-
-    async def over(self) -> tuple[Call, list[Call]]:
-        async with asyncio.timeout(5):
-            await self.task
-        return await self.records()
-
-    async def records(self) -> tuple[Call, list[Call]]:
-        parent = await self.stage.reads.get(self.stage.account, self.sid)
-        assert parent is not None
-        return parent, (await self.stage.reads.legs([self.sid]))[self.sid]
-
-    async def until(self, true: Callable[[list[Call]], bool]) -> None:
-        """Until the stored legs are so."""
-        async with asyncio.timeout(5):
-            while not true((await self.records())[1]):
-                await asyncio.sleep(0)
-
-    async def owed(self, sid: CallSid) -> list[dict[str, str]]:
-        """What is owed to the callbacks of one call, in order."""
-        statement = text("SELECT body FROM webhook_outbox WHERE call_sid = :sid ORDER BY sequence, id")
-        async with self.stage.database.engine.connect() as connection:
-            rows: Any = await connection.execute(statement, {"sid": sid})
-            return [dict(parse_qsl(row.body)) for row in rows]
-
-
-@pytest.fixture
-async def stage(database: Database, sealer: Sealer) -> AsyncIterator[Stage]:
-    clock = FakeClock()
-    phone = ScriptedPhone(clock)
-    placing, changes = Placing(database, sealer), Changes(database, sealer)
-    reads, queue = CallReads(database, sealer), DialQueue(database, sealer)
-    await placing.start()
-    await changes.start()
-    account = await Accounts(database, sealer).ensure_first(None, None, None)
-    worker_id = await queue.register(role="worker", capacity=10, sip_host="127.0.0.1", sip_port=5060)
-
-    async def add_legs(parent: Call, legs: Any) -> list[Call]:
-        return await queue.add_legs(worker_id, parent, legs)
-
-    yield Stage(
-        database=database,
-        account=account.sid,
-        place=Place(placing, reads, lambda target: "dial.example"),
-        reads=reads,
-        queue=queue,
-        worker_id=worker_id,
-        running=Running(phone, changes, clock, add_legs, no_sources(clock)),
-        clock=clock,
-        phone=phone,
-    )
-    await changes.stop()
-    await placing.stop()
-
-
-def dial(*targets: str, **options: Any) -> Dial:
-    return Dial(tuple(Target(SipUri.parse(target), status_callback=_EVENTS) for target in targets), **options)
+from app.dialing.run import RunningDial
+from app.rcml.plan import DialRequest, Document
+from tests.integration.dialing.stage import ALICE, BOB, CAROL, PARENT_EVENTS, OnStage, Stage, dial
+from tests.kit.clock import settle
 
 
 async def test_a_call_that_is_answered_and_hung_up_by_the_callee(stage: Stage) -> None:
@@ -386,7 +271,7 @@ async def test_a_later_dial_waits_for_a_database_that_is_away(stage: Stage) -> N
 
 
 async def test_the_legs_of_a_document_that_cannot_be_read_end_with_their_events(stage: Stage) -> None:
-    request = DialRequest(Document((dial(ALICE),)), _PARENT_EVENTS, {})
+    request = DialRequest(Document((dial(ALICE),)), PARENT_EVENTS, {})
     placed = await stage.place(stage.account, request, rcml="<Response/>", idempotency=None)
     [claimed] = await stage.queue.claim(stage.worker_id, limit=10, max_wait=60)
     unreadable = RunningDial(replace(claimed, document=b""), stage.running)
