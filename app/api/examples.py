@@ -81,6 +81,7 @@ _NEW_CALL: dict[str, Any] = {
     "sipResponseCode": None,
     "sipResponseReason": None,
     "reason": None,
+    "screening": None,
     "dialCallStatus": None,
     "dialCallSid": None,
     "dialCallDuration": None,

@@ -146,6 +146,9 @@ class Call(_Shape):
     sip_response_code: int | None
     sip_response_reason: str | None
     reason: Reason | None
+    screening: Literal["running", "accepted", "declined", "timeout", "error"] | None = Field(
+        description="of a leg whose target has a url, once it answered"
+    )
     dial_call_status: str | None = Field(description="of a parent: how the dial went")
     dial_call_sid: CallSid | None = Field(description="of a parent: the winner, else the last leg")
     dial_call_duration: int | None

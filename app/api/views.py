@@ -32,6 +32,7 @@ def call_view(call: Call, legs: Sequence[Call] = ()) -> View:
         "sipResponseCode": call.sip_response_code,
         "sipResponseReason": call.sip_response_reason,
         "reason": call.reason,
+        "screening": call.screening,
         "dialCallStatus": call.dial_call_status,
         "dialCallSid": call.dial_call_sid,
         "dialCallDuration": call.dial_call_duration,

@@ -59,6 +59,17 @@ async def test_an_ended_call_shows_what_happened(api: Api, database: Database, s
     assert events[1]["detail"] == {"code": 180}
 
 
+async def test_a_screened_leg_says_how_it_went(api: Api, database: Database, sealer: Sealer) -> None:
+    leg = (await api.dial({"sip": [{"uri": "sip:alice@h.example", "url": "https://h.example/screen"}]}))["legs"][0]
+    assert leg["screening"] is None
+    [claimed] = await api.parts.queue.claim(api.worker_id, limit=1, max_wait=60)
+    changes, stored = Changes(database, sealer), claimed.legs[0]
+    await changes.start()
+    await changes.write(Change(stored.sid, stored.epoch, 1, datetime.now(UTC), None, Facts(screening="running")))
+    await changes.stop()
+    assert (await api.client.get(leg["uri"])).json()["screening"] == "running"
+
+
 async def test_calls_are_listed_newest_first_and_in_pages(api: Api) -> None:
     placed = [(await api.dial(BODY))["sid"] for _ in range(5)]
     seen, uri, pages = [], "/v1/calls?direction=outbound-api&pageSize=2", 0
