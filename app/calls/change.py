@@ -11,6 +11,9 @@ from app.calls.sid import CallSid, MessageId, RecordingSid
 from app.calls.status import Status
 
 
+UNNUMBERED = -1  # the sequence of a delivery that tells of something else than the call's own events
+
+
 @dataclass(frozen=True, slots=True)
 class Owed:
     """One delivery owed to a callback. `url` may carry user information: the store masks and seals it."""

@@ -64,7 +64,7 @@ WITH input AS MATERIALIZED (
     SELECT i.sid, i.seq, i.event, i.at, i.detail FROM input i JOIN changed USING (nr) WHERE i.event IS NOT NULL
 ), held AS MATERIALIZED (
     SELECT o.call_sid FROM webhook_outbox o
-    WHERE o.call_sid = ANY(CAST(:owing AS text[])) AND {HOLDS} ORDER BY o.id FOR KEY SHARE OF o
+    WHERE o.call_sid = ANY(CAST(:owing AS text[])) AND o.sequence >= 0 AND {HOLDS} ORDER BY o.id FOR KEY SHARE OF o
 ), owed AS (
     INSERT INTO webhook_outbox (message_id, destination_id, account_sid, call_sid, sequence, method, url, url_sealed,
                                 body, expires_at, blocked)

@@ -21,7 +21,7 @@ _STEP = 500  # deliveries replayed in one transaction
 FOR_CALL = statement("""
 SELECT {OWED} FROM webhook_outbox WHERE account_sid = :account AND call_sid = :call
 UNION ALL SELECT {PAST} FROM webhook_delivery WHERE account_sid = :account AND call_sid = :call
-ORDER BY sequence, id
+ORDER BY id
 """)
 GET = statement("""
 SELECT {OWED} FROM webhook_outbox WHERE account_sid = :account AND id = :id
@@ -71,11 +71,12 @@ WITH past AS (
 ), back AS (
     INSERT INTO webhook_outbox (id, message_id, destination_id, account_sid, call_sid, sequence, method, url,
                                 url_sealed, body, earlier, created_at, expires_at, blocked)
-    SELECT p.id, message_id, destination_id, account_sid, p.call_sid, sequence, method, url, url_sealed, body, attempts,
-           created_at, now() + interval '24 hours',
-           row_number() OVER (PARTITION BY p.call_sid ORDER BY p.id) > 1
-           OR EXISTS (SELECT FROM webhook_outbox o WHERE o.call_sid = p.call_sid AND o.id < p.id AND {HOLDS})
-    FROM past p ORDER BY p.id
+    SELECT b.id, message_id, destination_id, account_sid, b.call_sid, b.sequence, method, url, url_sealed, body,
+           attempts, created_at, now() + interval '24 hours',
+           row_number() OVER (PARTITION BY b.call_sid, b.sequence < 0 ORDER BY b.id) > 1
+           OR EXISTS (SELECT FROM webhook_outbox o
+                      WHERE o.call_sid = b.call_sid AND o.id < b.id AND {SAME_ORDER} AND {HOLDS})
+    FROM past b ORDER BY b.id
     RETURNING 1
 )
 SELECT pg_notify('webhook', '')
@@ -100,7 +101,7 @@ class DeliveryView:
     message_id: MessageId  # the webhook-id header
     account_sid: AccountSid
     call_sid: CallSid
-    sequence: int
+    sequence: int  # UNNUMBERED: of a recording
     method: HttpMethod
     url: str  # masked
     body: str | None
@@ -132,7 +133,7 @@ class Deliveries:
         self._database = database
 
     async def for_call(self, account: AccountSid, sid: CallSid) -> list[DeliveryView]:
-        """In sequence, attempts included."""
+        """As they were fired, attempts included."""
         return await self._views(FOR_CALL, {"account": account, "call": sid})
 
     async def page(

@@ -105,7 +105,8 @@ UNBLOCK = statement("""
 UPDATE webhook_outbox SET blocked = false WHERE id = ANY(ARRAY(
     SELECT b.id FROM webhook_outbox b
     WHERE b.blocked AND b.call_sid = ANY(CAST(:calls AS text[])) AND NOT EXISTS (
-        SELECT FROM webhook_outbox o WHERE o.call_sid = b.call_sid AND o.id < b.id AND {HOLDS})
+        SELECT FROM webhook_outbox o
+        WHERE o.call_sid = b.call_sid AND o.id < b.id AND {SAME_ORDER} AND {HOLDS})
     ORDER BY b.id
 ))
 """)
@@ -116,7 +117,8 @@ UPDATE webhook_outbox SET blocked = false WHERE id = ANY(ARRAY(
     SELECT b.id FROM webhook_outbox b
     WHERE b.blocked AND b.created_at < now() - make_interval(secs => :age) AND NOT EXISTS (
         SELECT FROM webhook_outbox o
-        WHERE o.call_sid = b.call_sid AND o.id < b.id AND {HOLDS} AND NOT (o.attempt = 2 AND o.lease_until < now()))
+        WHERE o.call_sid = b.call_sid AND o.id < b.id AND {SAME_ORDER} AND {HOLDS}
+          AND NOT (o.attempt = 2 AND o.lease_until < now()))
     ORDER BY b.id LIMIT 1000
 )) RETURNING id
 """)

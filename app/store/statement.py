@@ -9,6 +9,9 @@ from app.store.tables import calls
 # A second attempt whose lease is open is that first retry, under way.
 _HOLDS = "(o.attempt < 2 OR (o.attempt = 2 AND o.lease_until IS NOT NULL))"
 
+# The events of a call are in order among themselves, and so is what is not numbered (`UNNUMBERED`): another callback.
+_SAME_ORDER = "(o.sequence < 0) = (b.sequence < 0)"
+
 _NOT_OF_CALL = {"placed_no", "run_at", "claim_token", "dialed_at"}
 _CALL_COLUMNS = tuple(column.name for column in calls.columns if column.name not in _NOT_OF_CALL)
 
@@ -18,6 +21,7 @@ _FRAGMENTS = {
     "CALL": ", ".join(f"c.{name}" for name in _CALL_COLUMNS) + ", d.rcml, d.metadata, d.idempotency_key",
     "CALLS": "calls c LEFT JOIN call_document d ON d.call_sid = c.sid",
     "HOLDS": _HOLDS,
+    "SAME_ORDER": _SAME_ORDER,
     # Its number is not enough: another database has a worker of that number, too.
     "WORKER_NAME": "id || '@' || CAST(EXTRACT(epoch FROM started_at) * 1000000 AS bigint)",
     # The same columns of an owed delivery and of one in the history.
