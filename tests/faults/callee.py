@@ -5,7 +5,8 @@ The product's bytes (reading and writing messages) are shared, its state machine
 The user part is words with hyphens between them: ``silent`` (no answer of any kind), ``forever`` (rings, never
 answers), ``busy``, ``rN`` (rings N ms, then answers), ``direct`` (answers without ringing), ``tN`` (hangs up after
 N ms of talk; without it, it talks for ever), ``bN`` (answers a BYE after N ms), ``media`` (sends RTP),
-``flood`` (says 180 a thousand times a second while it rings). Orders on stdin set the line: `tests.faults.line`.
+``auth`` (asks for credentials first), ``flood`` (says 180 a thousand times a second while it rings). Orders on stdin
+set the line: `tests.faults.line`.
 """
 
 import asyncio
@@ -113,7 +114,11 @@ class Callee(asyncio.DatagramProtocol):
             self.log.write("malformed")
             return
         call = self._calls.get(message.call_id)
-        if message.is_request and message.method == "INVITE" and call is None:
+        if message.is_request and message.method == "INVITE" and call is None and _wants_credentials(message):
+            self.log.write("challenged", call=message.call_id)
+            challenge = [("WWW-Authenticate", 'Digest realm="faults", nonce="0a4f", qop="auth", algorithm=SHA-256')]
+            self.send(build.response(message, 401, to_tag=secrets.token_hex(4), headers=challenge, source=addr), addr)
+        elif message.is_request and message.method == "INVITE" and call is None:
             self._calls[message.call_id] = Call(self, message, addr)
         elif call is not None:
             call.receive(message, addr)
@@ -283,6 +288,10 @@ class Call:
 
     def _tell(self, what: str, **more: object) -> None:
         self._callee.log.write(what, call=self._invite.call_id, sid=self._sid, **more)
+
+
+def _wants_credentials(invite: SipMessage) -> bool:
+    return "auth" in _script(invite.request_uri) and invite.first("authorization") is None
 
 
 def _script(uri: str) -> list[str]:

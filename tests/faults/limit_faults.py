@@ -147,7 +147,8 @@ def _name_server() -> Iterator[socket.socket]:
 @fault("dns-hangs", calls=30, long=True, plan=Plan(wrapper=_WITHOUT_DNS))
 async def dns_hangs(stage: Stage, calls: int) -> Told:
     """A name server that hangs, then one that is not there: names fail clearly, everybody else is served as ever."""
-    problems, notes = [], []
+    problems: list[str] = []
+    notes: list[str] = []
     with _name_server():
         problems += await _names(stage, calls, notes)
     problems += await _names(stage, calls, notes)

@@ -115,7 +115,7 @@ async def _legs_at(stage: Stage, port: int) -> list[Entry]:
 
 
 def _gap(stage: Stage) -> float:
-    return max(entry["gap"] for entry in stage.callee.entries() if entry["what"] == "ended")
+    return max(float(entry["gap"]) for entry in stage.callee.entries() if entry["what"] == "ended")
 
 
 @fault("callee-floods", calls=12)

@@ -46,14 +46,17 @@ async def supervisor_killed_embedded(stage: Stage, calls: int) -> Told:
     return await _killed_whole(stage, calls)
 
 
-@fault("sigterm", calls=60, DIAL_MAX_CALLS="20", DIAL_MAX_WAIT="600")
+_LIVE = 50
+
+
+@fault("sigterm", calls=100, full=(1050, 1), DIAL_MAX_CALLS=f"{_LIVE}", DIAL_MAX_WAIT="600")
 async def sigterm(stage: Stage, calls: int) -> Told:
-    """SIGTERM with live calls and waiting dials: no new claim, hung up after the grace, exit 0, nothing lost."""
+    """SIGTERM with 50 live calls and waiting dials: no new claim, hung up after the grace, exit 0, nothing lost."""
     problems = []
-    await place(stage, 10, "r50")
-    await place(stage, 10, "forever", timeout=120)
-    await place(stage, calls - 20, "r50-t200")
-    await stage.until(lambda: stage.callee.count("180") >= 20, 20, "180")
+    await place(stage, _LIVE // 2, "r50")
+    await place(stage, _LIVE // 2, "forever", timeout=120)
+    await place(stage, calls - _LIVE, "r50-t200")
+    await stage.until(lambda: stage.callee.count("180") >= _LIVE, 20, "180")
     stage.service.process.send_signal(signal.SIGTERM)
     asked = time.time()
     await asyncio.sleep(1)
@@ -68,8 +71,8 @@ async def sigterm(stage: Stage, calls: int) -> Told:
     ended = {one["call"] for one in stage.callee.entries() if one["what"] == "ended"}
     problems += [f"{len(invited - ended)} dialogs left up at exit"] if invited - ended else []
     waiting = await stage.rows("SELECT count(*) AS n FROM calls WHERE run_at IS NOT NULL")
-    if waiting[0]["n"] != calls - 20:
-        problems.append(f"{waiting[0]['n']} dials wait, {calls - 20} should")
+    if waiting[0]["n"] != calls - _LIVE:
+        problems.append(f"{waiting[0]['n']} dials wait, {calls - _LIVE} should")
     await stage.start_again()
     return Told(
         problems=problems, notes=[f"exit after {took:.1f} s, {waiting[0]['n']} dials waited for the next start"]

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -199,6 +199,10 @@ class Stage:
                 raise TimeoutError(f"{what} did not happen within {seconds} s")
             await asyncio.sleep(0.02)
 
+    async def until_heard(self, what: str, count: int, seconds: float) -> None:
+        """Until the callee has logged `what` so often."""
+        await self.until(lambda: self.callee.count(what) >= count, seconds, f"{what} ×{count}")
+
     async def until_rows(self, sql: str, seconds: float) -> list[dict[str, Any]]:
         """Wait until a query has rows."""
         end = time.monotonic() + seconds
@@ -325,6 +329,11 @@ async def stage(server: Server, folder: Path, plan: "Plan", **settings: str) -> 
             )  # fmt: skip
 
 
+@contextmanager
+def _nothing(folder: Path) -> Iterator[None]:
+    yield
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What the stage of a fault must have."""
@@ -334,7 +343,7 @@ class Plan:
     times: int = 1
     wrapper: tuple[str, ...] = ()  # the command that starts the product in a place of its own
     template: str = "migrated"  # of its database
-    around: Callable[[Path], AbstractContextManager[None]] = nullcontext  # what must be there before it starts
+    around: Callable[[Path], AbstractContextManager[None]] = _nothing  # what must be there before it starts
 
 
 def _environment(url: str, workers: int) -> dict[str, str]:

@@ -22,15 +22,19 @@ async def unmarked(stage: Stage, calls: int) -> Told:
     for _ in range(stage.times):
         async with await psycopg.AsyncConnection.connect(stage.database_url) as lock:
             await lock.execute("LOCK TABLE webhook_delivery IN SHARE ROW EXCLUSIVE MODE")
-            heard = len(stage.receiver.entries())
+            heard = len(stage.receiver.entries()) + 8
             await place(stage, calls, "r50-t200")
-            await stage.until(lambda wanted=heard + 8: len(stage.receiver.entries()) >= wanted, 20, "attempts")
+            await _until_attempted(stage, heard)
             await asyncio.sleep(0.2)
             stage.kill("webhooks")
             await lock.rollback()
     await stage.until_final(60)
     await stage.until_delivered(120)
     return Told(ordered=False, notes=[f"{stage.times} kills"])
+
+
+async def _until_attempted(stage: Stage, count: int) -> None:
+    await stage.until(lambda: len(stage.receiver.entries()) >= count, 20, "attempts")
 
 
 @fault("dispatcher-kills", calls=60)

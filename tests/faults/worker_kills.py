@@ -44,7 +44,7 @@ async def claimed(stage: Stage, calls: int) -> Told:
             )
             killed_at = stage.kill("worker")
             await lock.execute("SELECT pg_advisory_unlock(4711)")
-        await stage.until(lambda wanted=dialled + calls: stage.callee.count("INVITE") >= wanted, 30, "the first INVITE")
+        await stage.until_heard("INVITE", dialled + calls, 30)
         first = [one["at"] for one in stage.callee.entries() if one["what"] == "INVITE"][dialled:]
         slowest = max(slowest, max(first) - killed_at)
         if sum(at < killed_at for at in first):
@@ -61,7 +61,7 @@ async def _killed_while(stage: Stage, calls: int, script: str, seen: str, **dial
     for _ in range(stage.times):
         before = stage.callee.count(seen)
         sids = await place(stage, calls, script, **dial)
-        await stage.until(lambda wanted=before + calls: stage.callee.count(seen) >= wanted, 20, seen)
+        await stage.until_heard(seen, before + calls, 20)
         killed |= stage.family(sids, stage.kill("worker"))
         await stage.until_final(30)
     return Told(killed=killed, notes=[f"{stage.times} kills"])
@@ -98,10 +98,10 @@ async def answered_unacknowledged(stage: Stage, calls: int) -> Told:
     for _ in range(stage.times):
         rung, answered = stage.callee.count("180"), stage.callee.count("200")
         sids = await place(stage, calls, "r3000")
-        await stage.until(lambda wanted=rung + calls: stage.callee.count("180") >= wanted, 20, "180")
+        await stage.until_heard("180", rung + calls, 20)
         frozen = stage.pids("worker")
         stage.kill("worker", signal.SIGSTOP)
-        await stage.until(lambda wanted=answered + calls: stage.callee.count("200") >= wanted, 20, "200")
+        await stage.until_heard("200", answered + calls, 20)
         for pid in frozen:
             os.kill(pid, signal.SIGKILL)  # a stopped process dies of it, too
         killed |= stage.family(sids, time.time())
@@ -120,7 +120,7 @@ async def answer_unwritten(stage: Stage, calls: int) -> Told:
             # One writer for all: they must all be dialled before the first answer stops it.
             sids = await place(stage, calls // 2, "r3000")
             sids += await place(stage, calls - calls // 2, "direct-r3000")
-            await stage.until(lambda wanted=acknowledged + calls: stage.callee.count("ACK") >= wanted, 20, "ACK")
+            await stage.until_heard("ACK", acknowledged + calls, 20)
             killed |= stage.family(sids, stage.kill("worker"))
             await lock.execute("SELECT pg_advisory_unlock(4713)")
         await stage.until_final(30)
