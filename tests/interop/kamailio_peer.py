@@ -1,4 +1,4 @@
-"""Kamailio's part: calls through a record-routing, forking proxy that asks for a login, as the target's own and as ours."""
+"""Kamailio's part: calls through a record-routing, forking proxy that asks for a login, the target's own and ours."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,7 +19,7 @@ LOGIN = {"username": "alice", "password": "secret"}
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """Through `proxy`, from `lab`; `outbound` when it is the service's own proxy and the target is the callee itself."""
+    """Through `proxy`, from `lab`; `outbound` when it is the service's own proxy and the target is the callee."""
 
     proxy: Kamailio
     lab: Lab
@@ -131,9 +131,9 @@ async def _both_of_two(way: Way, lab: Lab) -> None:
 
 
 async def _none_of_two(way: Way, lab: Lab) -> None:
-    async with way.callees("behind_a_proxy_refuses", code="486") as (busy,):
-        async with way.callees("behind_a_proxy_refuses", code="603") as (declines,):
-            await _ends(await way.lab.place(way.target("fork", busy, declines)), "busy declined 603")
+    refuse = partial(way.callees, "behind_a_proxy_refuses")
+    async with refuse(code="486") as (busy,), refuse(code="603") as (declines,):
+        await _ends(await way.lab.place(way.target("fork", busy, declines)), "busy declined 603")
 
 
 async def _talks_to_baresip(way: Way, lab: Lab) -> None:

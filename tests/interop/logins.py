@@ -1,4 +1,4 @@
-"""Checks digest credentials by computing them again from RFC 7616 and 8760. Shares nothing with the product's own code."""
+"""Checks digest credentials by computing them again from RFC 7616 and 8760. Shares nothing with the product."""
 
 import hashlib
 import re

@@ -77,7 +77,8 @@ request_route {{
 }}
 """
 _MODULES = (
-    "kex", "corex", "tm", "tmx", "sl", "rr", "pv", "maxfwd", "textops", "siputils", "xlog", "auth", "db_text", "auth_db",
+    "kex", "corex", "tm", "tmx", "sl", "rr", "pv", "maxfwd", "textops", "siputils", "xlog", "auth",
+    "db_text", "auth_db",
 )  # fmt: skip
 
 
