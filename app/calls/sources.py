@@ -37,6 +37,30 @@ class Documents(Protocol):
         """Signed as a webhook is, at most 10 redirects, each checked, 15 s in all. Raises SourceError."""
 
 
+@dataclass(frozen=True, slots=True)
+class MediaVersion:
+    """By which a stored file is asked about again (RFC 9110 §13.1); at least one of the validators is there."""
+
+    url: str  # that served it, after redirects: another one's answer says nothing about it
+    etag: str | None = None
+    last_modified: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedMedia:
+    """A file, or word that a stored one is still what it was."""
+
+    content: bytes | None  # None: unchanged since the version that was asked about
+    version: MediaVersion | None  # None: the next time it has to be fetched whole
+    fresh: float  # seconds during which it may be used without asking again
+    may_keep: bool = True
+
+
+class MediaFiles(Protocol):
+    async def get(self, url: str, known: MediaVersion | None = None) -> FetchedMedia:
+        """At most 20 MiB, 10 redirects, each checked, a minute in all. Raises SourceError."""
+
+
 class Sounds(Protocol):
     """Audio to be played. What was fetched or spoken lately is kept."""
 

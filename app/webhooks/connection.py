@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
+import httpx
+
 from app.webhooks.answer import Answer, AnswerReader
 from app.webhooks.failures import ClosedUnanswered
 from app.webhooks.limits import Limits
@@ -19,6 +21,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._reader: AnswerReader | None = None
         self._waiter: asyncio.Future[Answer] | None = None
+        self._first_byte: asyncio.TimerHandle | None = None
 
     @property
     def usable(self) -> bool:
@@ -29,7 +32,10 @@ class Connection(asyncio.Protocol):
         if self._transport is None or self._transport.is_closing():
             raise ClosedUnanswered("connection closed before an answer")
         self._reader = AnswerReader(self._limits)
-        self._waiter = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self._waiter = loop.create_future()
+        if self._limits.first_byte is not None:
+            self._first_byte = loop.call_later(self._limits.first_byte, self._unanswered)
         try:
             self._transport.write(request)
             answer = await self._waiter
@@ -38,6 +44,7 @@ class Connection(asyncio.Protocol):
             raise
         finally:
             self._reader = self._waiter = None
+            self._heard()
         if not answer.reusable:
             self.abort()
         return answer
@@ -53,6 +60,7 @@ class Connection(asyncio.Protocol):
         if self._reader is None or self._reader.done:
             self.abort()  # nobody asked: whatever it is, it must not become the answer of the next request
             return
+        self._heard()
         self._reader.feed(data)
         self._settle(self._reader)
 
@@ -72,3 +80,12 @@ class Connection(asyncio.Protocol):
             waiter.set_exception(reader.failure)
         elif reader.answer is not None:
             waiter.set_result(reader.answer)
+
+    def _heard(self) -> None:
+        if self._first_byte is not None:
+            self._first_byte.cancel()
+            self._first_byte = None
+
+    def _unanswered(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(httpx.ReadTimeout(f"no answer within {self._limits.first_byte:g} s"))

@@ -12,3 +12,4 @@ class Limits:
     kept_per_origin: int = 8  # above that, httpcore's pool was measured to be quadratic; ours stays small too
     kept: int = 256  # over all origins
     idle: float = 30.0  # seconds that an unused connection is kept
+    first_byte: float | None = None  # seconds from the request to the answer's first byte, where `total` is long
