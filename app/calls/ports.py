@@ -161,6 +161,9 @@ class IncomingLeg(Protocol):
     @property
     def audio(self) -> Audio: ...
 
+    def follow(self, call_sid: CallSid) -> None:
+        """The call is stored under this sid: what was said since the INVITE belongs to its trace."""
+
     def facts(self) -> DialogFacts:
         """As of now: what a rescuer needs to refuse (state `incoming`) or BYE it."""
 

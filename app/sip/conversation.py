@@ -166,6 +166,7 @@ class Conversation(VoIPCall):
         """The peer's BYE."""
         super().bye()
         self._end(hung_up(self.peers_reason))
+        self._forget()
 
     # --
 

@@ -33,7 +33,7 @@ def routing(remote_target: str, route_set: Sequence[str]) -> Routing:
 
 
 class Dialog:
-    """A dialog as the side that sent the INVITE sees it; early until a 2xx confirms it."""
+    """A dialog as we see it, whoever sent the INVITE; early until a 2xx confirms it."""
 
     __slots__ = (
         "call_id",
@@ -61,7 +61,7 @@ class Dialog:
         self.confirmed = False
 
     def establish(self, *, contact: str | None, record_routes: Sequence[str], confirmed: bool) -> None:
-        """Take route set and remote target from a response (§12.1.2).
+        """Take route set and remote target from a response to our INVITE (§12.1.2).
 
         The route set of an early dialog is computed anew from the 2xx (§13.2.2.4); after that it never changes.
         """

@@ -168,6 +168,11 @@ class Endpoint:
             self._trace("out", hop, data, connection)
         return connection
 
+    def stands(self, hop: Hop) -> bool:
+        """Whether there is a connection that leads there."""
+        streams = {"tcp": self.tcp, "tls": self._tls}.get(hop.transport)
+        return streams is not None and streams.standing(hop) is not None
+
     def hold(self, hop: Hop) -> Callable[[], None]:
         """Keep the connection that leads there, if it is one, until what is returned is called: a call lives on it."""
         streams = {"tcp": self.tcp, "tls": self._tls}.get(hop.transport)

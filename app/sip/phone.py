@@ -12,6 +12,7 @@ from app.runtime import log
 from app.sip.account import SipAccount
 from app.sip.admission import Admission
 from app.sip.call import SipCall
+from app.sip.conversation import Conversation
 from app.sip.directory import Directory
 from app.sip.endpoint import Endpoint
 from app.sip.engine import CallRules, Engine
@@ -20,6 +21,7 @@ from app.sip.media_port import MediaFactory
 from app.sip.pyvoip import PhoneStatus, VoIPCall, VoIPPhone
 from app.sip.resolve import Resolver
 from app.sip.strangers import Strangers
+from app.sip.switchboard import Knows, OnArrival, Switchboard
 from app.sip.tls import Security
 from app.sip.trace import OnLeg, OnMessage
 from app.sip.transaction import Timing
@@ -31,7 +33,10 @@ _log = log.get(__name__)
 
 
 class SipPhone(VoIPPhone):
-    """Implements app.calls.ports.Phone. `start` before the first leg; one per worker and per event loop."""
+    """Implements app.calls.ports.Phone. `start` before the first leg; one per worker and per event loop.
+
+    It takes no calls before `take_calls`.
+    """
 
     def __init__(
         self,
@@ -53,7 +58,9 @@ class SipPhone(VoIPPhone):
         self._media = media
         self._clock = clock
         self._advertised = advertised_host
-        self._inbound = Inbound(self.calls)
+        self._rules = rules or CallRules()
+        self._switchboard = Switchboard(self, media, rate=self._rules.inbound_rate, on_leg=on_leg)
+        self._inbound = Inbound(self.calls, self._switchboard)
         timing = timing or Timing()
         self.endpoint = Endpoint(
             on_request=self._inbound.on_request,
@@ -63,7 +70,6 @@ class SipPhone(VoIPPhone):
             advertised_host=advertised_host,
             security=security,
         )
-        self._rules = rules or CallRules()
         self.endpoint.on_message = on_message
         self._on_leg = on_leg
         self._inbound.endpoint = self.endpoint
@@ -82,6 +88,7 @@ class SipPhone(VoIPPhone):
         await self.endpoint.open(self.myIP, self.sip.myPort)
         media_host = await _media_host(self._advertised, self.endpoint.local[0])
         self._engine = Engine(self.endpoint, self._resolver, self._clock, media_host, self._rules)
+        self._switchboard.engine = self._engine
         self._strangers = Strangers(self.endpoint, self._clock)
         self._status = PhoneStatus.REGISTERED  # pyVoIP's word for ready
         self.NSD = True
@@ -122,6 +129,13 @@ class SipPhone(VoIPPhone):
             self._on_leg(call.call_id, order.call_sid, call)
         return call
 
+    def take_calls(self, knows: Knows, on_arrival: OnArrival) -> None:
+        """From now on an INVITE for a number that `knows` becomes a leg that `on_arrival` is told of, on the loop.
+
+        What `on_arrival` raises is answered 500. Every other INVITE is answered 404 as before.
+        """
+        self._switchboard.open(knows, on_arrival)
+
     async def hang_up_stranger(self, facts: DialogFacts) -> None:
         """End a leg of a worker that died: BYE if it was confirmed, else CANCEL and, for 64·T1, ACK and BYE any 2xx.
 
@@ -134,8 +148,12 @@ class SipPhone(VoIPPhone):
 
     def release_ports(self, call: VoIPCall | None = None) -> None:
         """pyVoIP calls it when a call is collected: the last net under a leg that nobody ended."""
-        if isinstance(call, SipCall):
+        if isinstance(call, Conversation):
             call.release()
+
+    def request_port(self, blocking: bool = True) -> int:
+        """pyVoIP's constructor of an incoming call asks for one: its leg has bound its own by then."""
+        return 0
 
 
 async def _media_host(advertised: str, bound: str) -> str:

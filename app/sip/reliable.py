@@ -67,7 +67,7 @@ class OurProvisionals:
     @property
     def holds_sdp(self) -> bool:
         """Whether SDP is under way that no PRACK has acknowledged: a 2xx must wait for that (§3)."""
-        return self._unacknowledged is not None and bool(self._unacknowledged.body)
+        return any(one is not None and one.reliably and one.body for one in (self._unacknowledged, self._next))
 
     def send(self, code: int, headers: Sequence[Header], *, body: bytes = b"", reliably: bool) -> None:
         """Now, or after the PRACK that is waited for; of several that wait the newest goes."""

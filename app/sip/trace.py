@@ -21,4 +21,6 @@ class WireMessage(NamedTuple):
 
 
 OnMessage = Callable[[WireMessage], None]  # called on the event loop: must return at once and raise nothing
-OnLeg = Callable[[str, CallSid, object | None], None]  # a Call-ID, the leg's sid, and the leg unless it is a stranger's
+# A Call-ID, the leg's sid, and the leg unless it is a stranger's. An incoming leg has no sid at first: what was seen of
+# it, its INVITE included, is to be kept until it is told once more with one.
+OnLeg = Callable[[str, CallSid | None, object | None], None]

@@ -5,7 +5,7 @@ Finds their next hop, answers challenges and repeats ACKs. Knows no media and no
 
 from collections.abc import Callable, Sequence
 
-from app.calls.outcome import UNREACHABLE, Outcome, because
+from app.calls.outcome import UNREACHABLE, Outcome, Reason, because
 from app.calls.ports import DialogFacts
 from app.runtime import log, loop
 from app.sip import compose
@@ -29,7 +29,9 @@ def ignore(response: SipMessage | None) -> None:
 
 
 class DialogUsage:
-    def __init__(self, engine: Engine, account: SipAccount, dialog: Dialog, *, here: Here, fallback: Hop) -> None:
+    def __init__(
+        self, engine: Engine, account: SipAccount, dialog: Dialog, *, here: Here, fallback: Hop, is_flow: bool = False
+    ) -> None:
         self.engine = engine
         self.account = account
         self.dialog = dialog
@@ -38,6 +40,7 @@ class DialogUsage:
         self.problem: Outcome | None = None  # why `hop` is not where the dialog says
         self.ended = False  # a BYE has gone either way
         self._fallback = fallback
+        self._is_flow = is_flow  # the fallback is a connection that the peer made: it may listen nowhere
         self._aimed_at: str | None = None
         self._ack: tuple[Hop, bytes] | None = None
 
@@ -65,13 +68,18 @@ class DialogUsage:
             self._take(because(UNREACHABLE, f"the route cannot be used: {error}"), None)
             then()
             return
-        if next_hop == self._aimed_at:
+        if next_hop == self._aimed_at and not self._has_lost_flow:
             then()
         elif (places := self.engine.resolver.literal(next_hop)) is not None:
             self._take(places, next_hop)
             then()
         else:
             loop.spawn(self._resolve(next_hop, then), name="sip.resolve")
+
+    def rehearse(self) -> None:
+        """Raises HeaderError or UnsafeText when what the peer sent cannot stand in a request of ours."""
+        path = self.dialog.routing()
+        compose.request("BYE", path.request_uri, self._headers("BYE", 1, "z9hG4bK", path))
 
     def acknowledge(self, cseq: int, credentials: Sequence[Header] = ()) -> None:
         """ACK the 2xx of an INVITE (RFC 3261 §13.2.2.4): a branch of its own, kept for repeats.
@@ -137,7 +145,9 @@ class DialogUsage:
 
     def _take(self, places: Places, next_hop: str | None) -> None:
         self._aimed_at = next_hop
-        if isinstance(places, Outcome):
+        if isinstance(places, Outcome) and places.reason is not Reason.ADDRESS_DENIED and self._flow_stands:
+            self.problem, self.hop = None, self._fallback  # sip:bob@phone.invalid;transport=tls is reached all the same
+        elif isinstance(places, Outcome):
             self.problem, self.hop = places, self._fallback
             _log.warning("sip.next_hop_refused", call_id=self.dialog.call_id, detail=places.detail)
         elif self.here.secure and places[0].transport != "tls":
@@ -150,12 +160,24 @@ class DialogUsage:
         """A Contact at the very address that answered over TCP means that connection, though it forgets to say so.
 
         By the letter (RFC 3263 §4.1) it is UDP; phones that write a bare Contact over TCP listen on TCP alone.
+        A connection that came from the same host is used while it stands: behind NAT, or without a certificate, there
+        is no other way (RFC 5923 would have it say so).
         """
         known = self._fallback
+        if self._flow_stands and (hop.host, hop.transport) == (known.host, known.transport):
+            return known
         if (hop.host, hop.port) != (known.host, known.port):
             return hop
         # The same transport: over TLS, whoever is there has proved already to be the domain that was called.
         return known if hop.transport == known.transport or ";transport=" not in uri.lower() else hop
+
+    @property
+    def _flow_stands(self) -> bool:
+        return self._is_flow and self.engine.endpoint.stands(self._fallback)
+
+    @property
+    def _has_lost_flow(self) -> bool:
+        return self._is_flow and self.hop == self._fallback and not self._flow_stands
 
     async def _resolve(self, next_hop: str, then: Callable[[], None]) -> None:
         self._take(await self.engine.resolver.hops(next_hop), next_hop)

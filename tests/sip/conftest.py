@@ -17,6 +17,7 @@ from app.calls.uri import NameAddr, SipUri
 from app.media.rtp import RtpPool
 from app.runtime.clock import SteadyClock
 from app.sip.call import SipCall
+from app.sip.conversation import Conversation
 from app.sip.phone import SipPhone
 from app.sip.transaction import Timing
 from tests.sip.peer import PATIENCE, Peer
@@ -42,7 +43,7 @@ class Bench:
 
     phone: SipPhone
     media: RtpPool
-    legs: list[SipCall] = field(default_factory=list)
+    legs: list[Conversation] = field(default_factory=list)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -68,14 +69,14 @@ class Bench:
         return found
 
 
-async def told(leg: SipCall, kind: type[S]) -> S:
+async def told(leg: Conversation, kind: type[S]) -> S:
     """The next signal, which must be of that kind."""
     signal = await asyncio.wait_for(leg.signals.get(), PATIENCE)
     assert isinstance(signal, kind), f"{signal} came"
     return signal
 
 
-async def outcome_of(leg: SipCall) -> Outcome:
+async def outcome_of(leg: Conversation) -> Outcome:
     """How it ends, whatever comes before."""
     while True:
         signal = await asyncio.wait_for(leg.signals.get(), PATIENCE)
@@ -83,7 +84,7 @@ async def outcome_of(leg: SipCall) -> Outcome:
             return signal.outcome
 
 
-async def answered(leg: SipCall) -> Answered:
+async def answered(leg: Conversation) -> Answered:
     """Its answer, whatever provisional came before."""
     while True:
         signal = await asyncio.wait_for(leg.signals.get(), PATIENCE)
