@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from app.sip.pyvoip import VoIPPhone
 
 _MOST_CHALLENGES = 4  # of one request: a proxy, the callee, and each of them once stale
+_MOST_REALMS = 8  # in one answer: each makes the next request longer
+_FIELDS = (("WWW-Authenticate", "Authorization"), ("Proxy-Authenticate", "Proxy-Authorization"))
 
 
 class Chain:
@@ -76,20 +78,23 @@ class SipAccount(SIPClient):
     def accept_challenge(self, response: SipMessage, chain: Chain) -> bool:
         """Whether the request of this 401 or 407 may be sent again, with `authorization`.
 
-        A realm that refuses what it was just answered ends it, unless it calls the nonce stale: Asterisk and
-        Kamailio challenge a wrong password for ever (measured).
+        Every realm that it names is answered, callee's and proxies' (RFC 3261 §22.3). Those that refuse what they were
+        just answered are not, unless they call the nonce stale: Asterisk and Kamailio challenge a wrong password for
+        ever (measured).
         """
-        field = "Authorization" if response.status_code == 401 else "Proxy-Authorization"
-        offered = response.all("WWW-Authenticate" if response.status_code == 401 else "Proxy-Authenticate")
-        challenge = digest.choose(offered) if self._has_credentials else None
-        if challenge is None:
+        if not self._has_credentials:
             return False
-        key = (field, challenge.realm)
         chain.count += 1
-        if chain.count > _MOST_CHALLENGES or (key in chain.answered and not challenge.stale):
+        fresh = {
+            (field, challenge.realm): challenge
+            for header, field in _FIELDS
+            for challenge in digest.choose_each(response.all(header))[:_MOST_REALMS]
+            if (field, challenge.realm) not in chain.answered or challenge.stale
+        }
+        if not fresh or chain.count > _MOST_CHALLENGES:
             return False
-        chain.answered.add(key)
-        self._challenges[key] = challenge
+        chain.answered.update(fresh)
+        self._challenges.update(fresh)
         return True
 
     def authorization(self, method: str, uri: str) -> list[Header]:

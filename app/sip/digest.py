@@ -32,8 +32,15 @@ def choose(challenges: Sequence[str]) -> Challenge | None:
     Of two equally strong ones the first (RFC 8760 §2.4 leaves the order to the server); unknown algorithms, other
     schemes and qop lists without ``auth`` are passed over.
     """
-    usable = [c for value in challenges for scheme, params in parse(value) if (c := _challenge(scheme, params))]
-    return max(usable, key=_strength, default=None)
+    return max(_usable(challenges), key=_strength, default=None)
+
+
+def choose_each(challenges: Sequence[str]) -> list[Challenge]:
+    """The strongest challenge of each realm that has one: proxies that fork collect them (RFC 3261 §22.3)."""
+    realms: dict[str, list[Challenge]] = {}
+    for one in _usable(challenges):
+        realms.setdefault(one.realm, []).append(one)
+    return [max(of_realm, key=_strength) for of_realm in realms.values()]
 
 
 def authorize(
@@ -85,6 +92,10 @@ def parse(value: str) -> list[tuple[str, dict[str, str]]]:
         elif found:
             found[-1][1].setdefault(name.lower(), given[1:-1] if given.startswith('"') else given)
     return found
+
+
+def _usable(challenges: Sequence[str]) -> list[Challenge]:
+    return [c for value in challenges for scheme, params in parse(value) if (c := _challenge(scheme, params))]
 
 
 def _challenge(scheme: str, params: dict[str, str]) -> Challenge | None:

@@ -87,6 +87,59 @@ async def test_a_proxy_and_a_callee_may_both_challenge(bench: Bench, peer: Peer)
     await answered(leg)
 
 
+def challenges(peer: Peer, request: SipMessage, code: int, *realms: str) -> None:
+    rows = tuple(("Proxy-Authenticate", f'Digest realm="{realm}", nonce="n-{realm}", qop="auth"') for realm in realms)
+    peer.answer(request, code, "Challenged", headers=rows)
+
+
+def realms_answered(invite: SipMessage, name: str) -> list[str]:
+    return sorted(value.partition('realm="')[2].partition('"')[0] for value in invite.rows(name))
+
+
+async def test_every_realm_of_one_response_is_answered(bench: Bench, peer: Peer) -> None:
+    leg = await bench.call(peer.uri, **CREDENTIALS)
+    challenges(peer, await peer.expect("INVITE"), 407, "a", "b")
+    await peer.expect("ACK")
+    second = await peer.expect("INVITE")
+    assert realms_answered(second, "Proxy-Authorization") == ["a", "b"]
+    peer.accept(second)
+    assert realms_answered(await peer.expect("ACK"), "Proxy-Authorization") == ["a", "b"]
+    await answered(leg)
+
+
+async def test_a_forking_proxy_hands_on_challenges_of_both_kinds(bench: Bench, peer: Peer) -> None:
+    leg = await bench.call(peer.uri, **CREDENTIALS)
+    first = await peer.expect("INVITE")
+    rows = [(f"{of}-Authenticate", f'Digest realm="{of}", nonce="n"') for of in ("WWW", "Proxy")]
+    peer.answer(first, 401, "Unauthorized", headers=rows)
+    await peer.expect("ACK")
+    second = await peer.expect("INVITE")
+    assert realms_answered(second, "Authorization") == ["WWW"]
+    assert realms_answered(second, "Proxy-Authorization") == ["Proxy"]
+    peer.accept(second)
+    await peer.expect("ACK")
+    await answered(leg)
+
+
+async def test_realms_add_up_until_none_of_those_asked_for_is_new(bench: Bench, peer: Peer) -> None:
+    leg = await bench.call(peer.uri, **CREDENTIALS)
+    for asked in (["a"], ["b"], ["a", "c"]):
+        challenges(peer, await peer.expect("INVITE"), 407, *asked)
+        await peer.expect("ACK")
+    fourth = await peer.expect("INVITE")
+    assert realms_answered(fourth, "Proxy-Authorization") == ["a", "b", "c"]
+    challenges(peer, fourth, 407, "b", "c")
+    await peer.expect("ACK")
+    assert (await outcome_of(leg)).reason is Reason.AUTHENTICATION
+
+
+async def test_no_more_than_eight_realms_are_answered_at_once(bench: Bench, peer: Peer) -> None:
+    await bench.call(peer.uri, **CREDENTIALS)
+    challenges(peer, await peer.expect("INVITE"), 407, *(f"realm{n}" for n in range(100)))
+    await peer.expect("ACK")
+    assert len((await peer.expect("INVITE")).rows("Proxy-Authorization")) == 8
+
+
 async def test_a_challenge_without_credentials_is_the_end(bench: Bench, peer: Peer) -> None:
     leg = await bench.call(peer.uri)
     challenge(peer, await peer.expect("INVITE"), "n1")
