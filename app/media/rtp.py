@@ -52,6 +52,7 @@ class RtpSession:
         self._leg: RtpLeg | None = None
         self._latch = Latch(_NOBODY, 0)
         self._control = Control()
+        self._rtcp_port: int | None = None  # the peer's, when its SDP names it
         self._control_peer: Source | None = None  # where RTCP came from, when NAT made it another than port + 1
         self._loop: asyncio.AbstractEventLoop | None = None  # set while reading
         self._cipher: Cipher | None = None
@@ -66,7 +67,9 @@ class RtpSession:
         """Valid RTP packets of the peer so far."""
         return self.counters.received
 
-    def connect(self, assoc: Assoc, address: str, port: int, *, send: bool, receive: bool) -> RtpLeg:
+    def connect(
+        self, assoc: Assoc, address: str, port: int, *, send: bool, receive: bool, rtcp_port: int | None = None
+    ) -> RtpLeg:
         """Point media at the peer. Called again it replaces what was negotiated and returns the same leg.
 
         Raises ValueError when `assoc` has neither PCMU nor PCMA. An `address` that is no IP address sends nothing.
@@ -79,7 +82,7 @@ class RtpSession:
             self._leg = leg
         else:
             leg.negotiate(assoc)
-        self.update(address, port, send=send, receive=receive)
+        self.update(address, port, send=send, receive=receive, rtcp_port=rtcp_port)
         self._begin()
         return leg
 
@@ -97,8 +100,11 @@ class RtpSession:
         self._started = True
         self._begin()
 
-    def update(self, address: str, port: int, *, send: bool, receive: bool) -> None:
-        """The peer moved, held or resumed. Does nothing before `connect` and after `stop`."""
+    def update(self, address: str, port: int, *, send: bool, receive: bool, rtcp_port: int | None = None) -> None:
+        """The peer moved, held or resumed. Does nothing before `connect` and after `stop`.
+
+        RTCP goes to the port after `port` unless the peer named another one (RFC 3605).
+        """
         if self._leg is None or self._stopped:
             return
         named = _canonical(self._pair.rtp.family, address)
@@ -110,6 +116,7 @@ class RtpSession:
                 self._connected = False
         if receive and not self._receive and self._heard_at is not None and self._loop is not None:
             self._heard_at = self._loop.time()  # its silence while it held was no fault
+        self._rtcp_port = rtcp_port
         self._receive = receive
         self._send = send and port != 0 and named != _NOBODY
         self._leg.outIP, self._leg.outPort = address, port
@@ -231,10 +238,11 @@ class RtpSession:
 
     def _transmit_control(self, packet: bytes) -> None:
         host, port = self._latch.peer
+        named = None if self._latch.behind_nat else self._rtcp_port
         try:
             if self._cipher is not None:
                 packet = self._cipher.hide_control(packet)
-            self._pair.rtcp.sendto(packet, self._control_peer or (host, min(port + 1, 65535)))
+            self._pair.rtcp.sendto(packet, self._control_peer or (host, named or min(port + 1, 65535)))
             self.counters.rtcp_sent += 1
         except (OSError, CipherError):
             self.counters.unsent += 1

@@ -106,6 +106,9 @@ class SipCall(Conversation):
             raise TransportError("DIAL_SRTP=required needs TLS for its keys: dial sips: or transport=tls")
         return self.session.first_offer(str(TransmitType(self.sendmode)), private=private)
 
+    def offers_otherwise(self) -> bool:
+        return self.session is not None and self.session.was_refused()
+
     def on_progress(self, invitation: Invitation, response: SipMessage) -> None:
         self._leave_window()
         code, tag = response.status_code, response.to_tag or ""

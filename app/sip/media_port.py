@@ -19,13 +19,21 @@ class MediaSession(Audio, Protocol):
         """Valid RTP packets so far."""
 
     def connect(
-        self, assoc: Mapping[int, PayloadType], address: str, port: int, *, send: bool, receive: bool
+        self,
+        assoc: Mapping[int, PayloadType],
+        address: str,
+        port: int,
+        *,
+        send: bool,
+        receive: bool,
+        rtcp_port: int | None = None,
     ) -> RTPClient:
         """The leg's RTP client for what was negotiated: payload type number → codec, the peer's address as in its SDP.
 
         The first audio codec of `assoc` is sent. `send` False: we are on hold or told to be silent (nothing leaves);
         `receive` False: the peer sends nothing on purpose, so its silence is no fault. ``start`` of what is returned
         must be safe to call (pyVoIP's `VoIPCall.answered` calls it) and means `start` of this session.
+        `rtcp_port` is where RTCP goes, the next one to `port` unless given.
         A port of 0 or an unspecified address (0.0.0.0, ::) sends nothing. Called again after a fork or an early
         answer it replaces what was negotiated and returns the same client.
         """
@@ -36,7 +44,7 @@ class MediaSession(Audio, Protocol):
     def start(self) -> None:
         """Begin to read, and to send comfort silence when nobody else gives audio; safe to call twice."""
 
-    def update(self, address: str, port: int, *, send: bool, receive: bool) -> None:
+    def update(self, address: str, port: int, *, send: bool, receive: bool, rtcp_port: int | None = None) -> None:
         """The peer moved, held or resumed (re-INVITE, UPDATE): latch anew when the address changed."""
 
     def stop(self) -> None:

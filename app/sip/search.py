@@ -30,6 +30,9 @@ class Seeker(Protocol):
     def offer(self, here: Here) -> bytes:
         """The SDP of the INVITE."""
 
+    def offers_otherwise(self) -> bool:
+        """The offer was refused: whether `offer` has another one to make."""
+
     def on_progress(self, invitation: Invitation, response: SipMessage) -> None: ...
 
     def on_success(self, invitation: Invitation, response: SipMessage) -> None: ...
@@ -49,6 +52,9 @@ class _Nobody:
 
     def offer(self, here: Here) -> bytes:
         return b""
+
+    def offers_otherwise(self) -> bool:
+        return False
 
     def on_progress(self, invitation: Invitation, response: SipMessage) -> None: ...
 
@@ -129,6 +135,9 @@ class Search:
         code = response.status_code
         outcome = of_response(code, response.reason_phrase)
         if code in (401, 407) and self._account.accept_challenge(response, self._chain):
+            self._go(invitation.hop, outcome)
+            return
+        if code == 488 and self._seeker.offers_otherwise():
             self._go(invitation.hop, outcome)
             return
         if 300 <= code < 400:

@@ -15,6 +15,7 @@ class Session:
         self.media = media
         self.srtp = Srtp.OFF  # in force: without TLS nobody is told a key
         self._policy = srtp
+        self._refusals = 0  # of our first offer, by a 488
         self.local = LocalMedia(address, media.local_port)
         self.remote: Remote | None = None
         self._address = ""
@@ -24,9 +25,22 @@ class Session:
     def first_offer(self, direction: str, *, private: bool) -> bytes:
         """The offer of an INVITE that creates a dialog; `private`: over TLS. Each one has a key of its own."""
         self.srtp = self._policy if private else Srtp.OFF
+        if self.srtp is Srtp.OPTIONAL and self._refusals > 1:
+            self.srtp = Srtp.OFF
         self.local.key = None if self.srtp is Srtp.OFF else new_key()
-        self.local.insists = self.srtp is Srtp.REQUIRED
+        self.local.insists = self.srtp is Srtp.REQUIRED or (self.srtp is Srtp.OPTIONAL and self._refusals == 1)
         return self.local.offer(direction)
+
+    def was_refused(self) -> bool:
+        """A 488 to the first offer: whether another is left to make.
+
+        Keys under RTP/AVP please most who can go without; who takes only RTP/SAVP refuses that (RFC 4568 has no
+        such offer), and so does who takes no keys at all.
+        """
+        if self.srtp is not Srtp.OPTIONAL:
+            return False
+        self._refusals += 1
+        return True
 
     def listen_for(self, *, private: bool) -> Srtp:
         """What may be taken of the offer of an INVITE; `private`: it came over TLS."""
@@ -49,6 +63,7 @@ class Session:
             remote.port,
             send=not remote.held,
             receive=self._expects(remote),
+            rtcp_port=_rtcp_port(remote),
         )
 
     def begin_early(self) -> None:
@@ -87,7 +102,13 @@ class Session:
         return self.local.answer(remote, prefer=self.remote.audio.name if self.remote else None)
 
     def _point(self, remote: Remote) -> None:
-        self.media.update(self._address, remote.port, send=not remote.held, receive=self._expects(remote))
+        self.media.update(
+            self._address,
+            remote.port,
+            send=not remote.held,
+            receive=self._expects(remote),
+            rtcp_port=_rtcp_port(remote),
+        )
 
     def _expects(self, remote: Remote) -> bool:
         """Whether the peer's silence would be a fault: not before the answer, and not while it holds."""
@@ -101,3 +122,9 @@ class Session:
         if self.remote is None:
             raise RuntimeError("nothing has been agreed yet")
         return self.remote
+
+
+def _rtcp_port(remote: Remote) -> int | None:
+    """That of a=rtcp (RFC 3605), but at no other address than that of the audio: only that one has been checked."""
+    address, port = remote.rtcp
+    return port if address == remote.address else None

@@ -48,13 +48,14 @@ async def test_baresip_talks_over_tls(
         assert (await outcome_of(leg)).reason is Reason.API
 
 
-async def test_a_baresip_that_insists_on_savp_refuses_the_optional_offer(
-    new_bench: NewBench, authority: Authority
-) -> None:
-    """Why docs/decisions/0009 sends such peers' callers to DIAL_SRTP=required."""
+async def test_a_baresip_that_insists_on_savp_gets_it_after_its_488(new_bench: NewBench, authority: Authority) -> None:
     bench = await new_bench(security=security(ca=authority.file), rules=CallRules(srtp=Srtp.OPTIONAL))
     with baresip(certificate=authority.certificate("127.0.0.1"), encryption="srtp-mand") as phone:
-        assert (await outcome_of(await bench.call(phone.tls_uri))).sip_code == 488
+        leg = await bench.call(phone.tls_uri)
+        await answered(leg)
+        assert leg._media._cipher is not None  # type: ignore[attr-defined] # RtpSession's
+        leg.hang_up()
+        assert (await outcome_of(leg)).reason is Reason.API
 
 
 async def test_baresip_with_a_certificate_for_somebody_else_is_not_called(

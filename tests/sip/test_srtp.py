@@ -239,3 +239,51 @@ async def test_the_trace_hides_the_keys(bench: Bench, tls: TcpPeer) -> None:
     whole = b"INVITE sip:x SIP/2.0\r\nContent-Type: application/sdp\r\n\r\n" + invite.content
     assert text in whole
     assert text not in redact(whole)
+
+
+async def refuses(tls: TcpPeer, bench: Bench, times: int) -> tuple[SipCall, list[str]]:
+    """Answer so many offers with 488; how the m= line and the key of each looked."""
+    leg = await bench.call(uri(tls))
+    offers = []
+    for _ in range(times):
+        invite = await tls.expect("INVITE")
+        profile = re.search(rb"m=audio \d+ (\S+)", invite.content)
+        assert profile is not None
+        offers.append(profile[1].decode() + (" with a key" if b"a=crypto" in invite.content else ""))
+        tls.answer(invite, 488, "Not Acceptable Here")
+        await tls.expect("ACK")
+    return leg, offers
+
+
+async def test_an_optional_key_that_is_refused_is_offered_otherwise_and_then_left_out(
+    bench: Bench, tls: TcpPeer, ears: Ears
+) -> None:
+    leg, offers = await refuses(tls, bench, 2)
+    assert offers == ["RTP/AVP with a key", "RTP/SAVP with a key"]
+    last = await tls.expect("INVITE")
+    assert last.cseq[0] == 3 and b" RTP/AVP " in last.content and b"a=crypto" not in last.content
+    tls.answer(last, 200, body=sdp(port=ears.port))
+    await tls.expect("ACK")
+    await answered(leg)
+    assert (await ears.hear())[12:] == b"\xff" * 160
+
+
+async def test_a_callee_that_takes_nothing_is_asked_three_times(bench: Bench, tls: TcpPeer) -> None:
+    leg, offers = await refuses(tls, bench, 3)
+    assert offers == ["RTP/AVP with a key", "RTP/SAVP with a key", "RTP/AVP"]
+    outcome = await outcome_of(leg)
+    assert (outcome.reason, outcome.sip_code) == (Reason.REJECTED, 488)
+
+
+async def test_a_callee_that_insists_on_encryption_gets_it_when_asked_the_second_time(
+    bench: Bench, tls: TcpPeer, ears: Ears
+) -> None:
+    leg, _ = await refuses(tls, bench, 1)
+    invite = await tls.expect("INVITE")
+    ours = offered(invite)
+    assert ours is not None and b" RTP/SAVP " in invite.content
+    body = with_key(sdp(port=ears.port), THEIRS).replace(b"RTP/AVP", b"RTP/SAVP")
+    tls.answer(invite, 200, body=body)
+    await tls.expect("ACK")
+    await answered(leg)
+    assert Cipher(THEIRS, ours.key).show(await ears.hear()) is not None
