@@ -26,7 +26,7 @@ _HOST = re.compile(r"[A-Za-z0-9_.-]++\Z")
 _TARGET = re.compile(r"(sips?):(.*)\Z", re.IGNORECASE | re.DOTALL)
 _CSEQ = re.compile(r"\s*+([0-9]{1,10})\s++([A-Za-z0-9\-.!%*_+`'~]++)\s*+\Z")
 _DIGITS = re.compile(r"\s*+([0-9]{1,5})\s*+\Z")
-_IN_REQUEST_LINE = re.compile(r"[^\s<>\"\x00-\x1f\x7f-\x9f]++\Z")
+_IN_REQUEST_LINE = re.compile(r"[^\s<>\"\x00-\x1f\x7f-\x9f\ufffd]++\Z")
 
 
 class HeaderError(ValueError):

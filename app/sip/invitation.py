@@ -18,6 +18,8 @@ from app.sip.message import SipMessage
 from app.sip.transaction import State
 from app.sip.usage import DialogUsage
 
+_MOST_FORKS = 64  # dialogs of one INVITE; who makes more of them is no proxy
+
 
 class InviteUser(Protocol):
     """Who wants the call. After `abandon` it hears nothing but `on_finished`."""
@@ -127,7 +129,9 @@ class Invitation:
     # -- ResponseUser
 
     def on_response(self, response: SipMessage) -> None:
-        code = response.status_code
+        code, tag = response.status_code, response.to_tag or ""
+        if code < 300 and tag not in self._usages and len(self._usages) >= _MOST_FORKS:
+            return
         if code < 200:
             self._on_provisional(response)
         elif code < 300:

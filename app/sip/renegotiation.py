@@ -1,6 +1,7 @@
 """Changes to a running session (RFC 3261 §14, RFC 3311, RFC 4028): the peer's re-INVITE and UPDATE, and our refresh."""
 
 import asyncio
+import random
 from typing import TYPE_CHECKING
 
 from app.calls.outcome import Outcome, because, hung_up
@@ -20,6 +21,7 @@ from app.sip.usage import DialogUsage
 if TYPE_CHECKING:
     from app.sip.conversation import Conversation
 
+_GLARE = (2.1, 4.0)  # seconds that the owner of the Call-ID waits after a 491 (RFC 3261 §14.1)
 _UNDERSTOOD = frozenset({"100rel", "timer"})
 
 
@@ -191,6 +193,9 @@ class Renegotiation:
         self._refreshing = False
         if response is None or response.status_code in (408, 481):
             self._call.break_off(because(self._peer_is_gone, "the session could not be refreshed"))
+        elif response.status_code == int(SIPStatus.REQUEST_PENDING):
+            seconds = random.uniform(*_GLARE)
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._refresh, timer)
         elif response.status_code < 300:
             if method == "INVITE":
                 usage.acknowledge(response.cseq[0])
@@ -198,7 +203,7 @@ class Renegotiation:
             if usage.dialog.refresh(contact_uri(response.first("contact"))):
                 usage.aim(self._call.moved)
         else:
-            self._arm(timer)  # refused this time (491, 488…): the session lives until it expires
+            self._arm(timer)  # refused this time (488…): the session lives until it expires
 
 
 def _refuse(exchange: ServerExchange, why: str) -> None:

@@ -16,6 +16,8 @@ _LOOKUP_TIMEOUT = 5.0  # seconds for one URI
 _SERVICES = {"udp": "_sip._udp", "tcp": "_sip._tcp", "tls": "_sips._tcp"}  # §4.2; in the order in which we like them
 _POINTERS = {"SIP+D2U": "udp", "SIP+D2T": "tcp", "SIPS+D2T": "tls"}  # §4.1
 _MOST_LITERALS = 1_000
+_LONGEST_KEPT = 300  # characters
+_LONGEST_TOLD = 80  # characters of a peer's URI in a detail
 _MOST_SERVERS = 8  # of one service
 
 Places = list[Hop] | Outcome
@@ -37,7 +39,7 @@ class Resolver:
     def literal(self, uri: str) -> Places | None:
         """Where `uri` leads if its host is an address; None when it is a name and `hops` must be awaited."""
         known = self._literals.get(uri)
-        if known is None and (known := self._read_literal(uri)) is not None:
+        if known is None and (known := self._read_literal(uri)) is not None and len(uri) <= _LONGEST_KEPT:
             if len(self._literals) >= _MOST_LITERALS:
                 self._literals.clear()
             self._literals[uri] = known
@@ -47,7 +49,7 @@ class Resolver:
         try:
             target = Target.parse(uri)
         except HeaderError as error:
-            return because(UNREACHABLE, f"{uri}: {error}")
+            return because(UNREACHABLE, f"{uri[:_LONGEST_TOLD]}: {error}")
         if target.transport not in _SERVICES:
             return because(UNREACHABLE, f"transport {target.transport} is not available")
         if target.scheme == "sips" and target.transport != "tls":
@@ -68,7 +70,7 @@ class Resolver:
         except TimeoutError:
             return _too_slow(name)
         except NotFound as error:
-            return because(UNREACHABLE, f"{name} cannot be resolved: {error}")
+            return because(UNREACHABLE, f"{name[:_LONGEST_TOLD]} cannot be resolved: {error}")
 
     def media(self, address: str) -> str | Outcome | None:
         """The address in a c= line if media may go there; None when it is a name: `media_named` must be awaited."""

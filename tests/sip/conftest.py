@@ -109,9 +109,10 @@ async def new_bench() -> AsyncIterator[NewBench]:
     async def make(
         *, timing: Timing = FAST, policy: AddressPolicy | None = None, ports: range = range(41000, 41100), **more: str
     ) -> Bench:
-        media = RtpPool("127.0.0.1", ports, 30.0)
+        host = more.pop("host", "127.0.0.1")
+        media = RtpPool(host if host == "::1" else "127.0.0.1", ports, 30.0)
         phone = SipPhone(
-            host=more.pop("host", "127.0.0.1"),
+            host=host,
             port=0,
             policy=policy or loopback_only(),
             media=media,

@@ -8,18 +8,20 @@ from collections.abc import Sequence
 
 from app.sip import build
 from app.sip.framer import Framer
+from app.sip.headers import hostport
 from app.sip.message import SipMessage
 
 PATIENCE = 5.0  # seconds until a test gives up
 
 SDP = (
-    "v=0\r\no=peer 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 {address}\r\nt=0 0\r\n"
+    "v=0\r\no=peer 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP{family} {address}\r\nt=0 0\r\n"
     "m=audio {port} RTP/AVP {formats}\r\na=rtpmap:0 PCMU/8000\r\na={direction}\r\n"
 )
 
 
 def sdp(address: str = "127.0.0.1", port: int = 9, direction: str = "sendrecv", formats: str = "0") -> bytes:
-    return SDP.format(address=address, port=port, direction=direction, formats=formats).encode()
+    family = 6 if ":" in address else 4
+    return SDP.format(family=family, address=address, port=port, direction=direction, formats=formats).encode()
 
 
 def row(name: str, value: str) -> tuple[tuple[str, str], ...]:
@@ -29,8 +31,9 @@ def row(name: str, value: str) -> tuple[tuple[str, str], ...]:
 class Peer(asyncio.DatagramProtocol):
     """Answers nothing by itself. `tag` is its To tag."""
 
-    def __init__(self, tag: str = "peer") -> None:
+    def __init__(self, tag: str = "peer", host: str = "127.0.0.1") -> None:
         self.tag = tag
+        self.host = host
         self.port = 0
         self.inbox: asyncio.Queue[SipMessage] = asyncio.Queue()
         self.raw: dict[int, bytes] = {}  # by id of the message: its bytes
@@ -40,7 +43,7 @@ class Peer(asyncio.DatagramProtocol):
 
     async def open(self, port: int = 0) -> "Peer":
         loop = asyncio.get_running_loop()
-        self._transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=("127.0.0.1", port))
+        self._transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=(self.host, port))
         self.port = self._transport.get_extra_info("sockname")[1]
         return self
 
@@ -50,16 +53,20 @@ class Peer(asyncio.DatagramProtocol):
 
     @property
     def uri(self) -> str:
-        return f"sip:bob@127.0.0.1:{self.port}"
+        return f"sip:bob@{hostport(self.host, self.port)}"
+
+    @property
+    def _sent_by(self) -> str:
+        return hostport(self.host, self.port)
 
     @property
     def contact(self) -> str:
-        return f"<sip:peer@127.0.0.1:{self.port}>"
+        return f"<sip:peer@{hostport(self.host, self.port)}>"
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         message = SipMessage.decode(data)
         self.raw[id(message)] = data
-        self.sources.append(addr)
+        self.sources.append(addr[:2])
         self.inbox.put_nowait(message)
 
     async def next(self) -> SipMessage:
@@ -114,7 +121,7 @@ class Peer(asyncio.DatagramProtocol):
         number = next(self._numbers) if cseq is None else cseq
         contact = re.sub(r"[<>]", "", invite.first("contact") or "")
         rows = [
-            ("Via", f"SIP/2.0/UDP 127.0.0.1:{self.port};branch=z9hG4bKpeer{id(self)}{method}{next(self._numbers)}"),
+            ("Via", f"SIP/2.0/UDP {self._sent_by};branch=z9hG4bKpeer{id(self)}{method}{next(self._numbers)}"),
             ("From", f"{invite.first('to')};tag={tag or self.tag}"),
             ("To", invite.first("from") or ""),
             ("Call-ID", invite.call_id),
@@ -133,7 +140,7 @@ class Peer(asyncio.DatagramProtocol):
         """Assert that nothing has come: what the phone sent before it answered this OPTIONS would be here first."""
         name = f"barrier{next(self._numbers)}"
         rows = [
-            ("Via", f"SIP/2.0/UDP 127.0.0.1:{self.port};branch=z9hG4bK{name}"),
+            ("Via", f"SIP/2.0/UDP {self._sent_by};branch=z9hG4bK{name}"),
             ("From", f"<sip:barrier@127.0.0.1>;tag={name}"),
             ("To", "<sip:phone@127.0.0.1>"),
             ("Call-ID", name),

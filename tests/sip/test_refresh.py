@@ -5,6 +5,7 @@ import pytest
 from app.calls.outcome import Reason
 from app.calls.status import Status
 from app.sip.message import SipMessage
+from app.sip.session_timer import SessionTimer
 from tests.sip.conftest import Bench, answered, outcome_of
 from tests.sip.peer import Peer, sdp
 
@@ -60,8 +61,19 @@ async def test_a_refresh_that_finds_no_dialog_ends_the_call(bench: Bench, peer: 
 
 async def test_a_refused_refresh_is_tried_again(bench: Bench, peer: Peer) -> None:
     await talk(bench, peer, "1;refresher=uac")
-    peer.answer(await peer.expect("UPDATE"), 491)
+    peer.answer(await peer.expect("UPDATE"), 488)
     peer.answer(await peer.expect("UPDATE"), 200)
+
+
+async def test_after_a_491_the_refresh_comes_again_soon_and_not_when_the_session_is_dead(
+    bench: Bench, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dues = iter((0.05, 3600.0))
+    monkeypatch.setattr(SessionTimer, "due", property(lambda timer: next(dues)))
+    monkeypatch.setattr("app.sip.renegotiation._GLARE", (0.021, 0.04))
+    await talk(bench, peer, "1800;refresher=uac")
+    for code in (491, 200):
+        peer.answer(await peer.expect("UPDATE"), code)
 
 
 async def test_a_session_that_the_peer_lets_expire_is_ended(bench: Bench, peer: Peer) -> None:

@@ -1,0 +1,88 @@
+"""Peers that do what no peer should: answers of somebody else, targets that no request can name, floods in a dialog."""
+
+import pytest
+
+from app.calls.outcome import Reason
+from app.sip import build
+from app.sip.message import SipMessage
+from tests.sip.conftest import Bench, answered, outcome_of
+from tests.sip.peer import Peer, row, sdp
+
+
+async def talk(bench: Bench, peer: Peer, **more: object) -> SipMessage:
+    leg = await bench.call(peer.uri)
+    invite = await peer.expect("INVITE")
+    peer.accept(invite, **more)
+    await peer.expect("ACK")
+    await answered(leg)
+    return invite
+
+
+async def test_a_response_with_a_second_via_is_somebody_elses(bench: Bench, peer: Peer) -> None:
+    leg = await bench.call(peer.uri)
+    invite = await peer.expect("INVITE")
+    for second in (b"\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKx", b", SIP/2.0/UDP 192.0.2.1"):
+        top, rest = build.response(invite, 200, to_tag="x").split(b"\r\nFrom", 1)
+        peer.send(top + second + b"\r\nFrom" + rest)
+    await peer.silence(bench.address)
+    peer.answer(invite, 486)
+    assert (await outcome_of(leg)).reason is Reason.BUSY
+
+
+async def test_a_branch_of_nothing_but_the_cookie_tells_no_requests_apart(bench: Bench, peer: Peer) -> None:
+    invite = await talk(bench, peer)
+    for number in (1, 2):
+        request = peer.request(invite, "INFO", cseq=number)
+        branch = SipMessage.decode(request).branch
+        peer.send(request.replace(branch.encode(), b"z9hG4bK"))
+        assert (await peer.expect("200 INFO")).cseq[0] == number
+
+
+@pytest.mark.parametrize(
+    "contact",
+    ["<sip:a b@127.0.0.1>", '<sip:"x"@127.0.0.1>', "<sip:x@127.0.0.1\x85>", "<", "sip:\u2028", "<>", "*"],
+)
+async def test_a_contact_that_no_request_can_name_is_passed_over(bench: Bench, peer: Peer, contact: str) -> None:
+    leg = await bench.call(peer.uri)
+    invite = await peer.expect("INVITE")
+    whole = build.response(invite, 200, to_tag="x", headers=row("Contact", "CONTACT"), body=sdp(),
+                           content_type="application/sdp")  # fmt: skip
+    peer.send(whole.replace(b"CONTACT", contact.encode()))
+    ack = await peer.expect("ACK")
+    assert ack.request_uri in (invite.request_uri, "*")
+    leg.hang_up()
+    await peer.expect("BYE")
+
+
+async def test_a_to_that_we_would_not_write_is_written_without_its_breaks(bench: Bench, peer: Peer) -> None:
+    leg = await bench.call(peer.uri)
+    invite = await peer.expect("INVITE")
+    whole = build.response(invite, 200, to_tag="x", headers=row("Contact", peer.contact), body=sdp(),
+                           content_type="application/sdp")  # fmt: skip
+    peer.send(whole.replace(b"\r\nTo: <", '\r\nTo: "J\x9f\u2028rg" <'.encode()))
+    assert (await peer.expect("ACK")).to_tag == "x"
+    await answered(leg)
+
+
+async def test_a_hundred_forks_are_not_all_followed(bench: Bench, peer: Peer) -> None:
+    leg = await bench.call(peer.uri)
+    invite = await peer.expect("INVITE")
+    for number in range(100):
+        peer.answer(invite, 180, tag=f"fork{number}")
+    peer.accept(invite, tag="fork1")
+    assert (await peer.expect("ACK")).to_tag == "fork1"
+    await answered(leg)
+    assert sum(leg._search.invitation.usage(f"fork{n}") is not None for n in range(100)) == 64  # type: ignore[union-attr]
+
+
+async def test_a_flood_in_a_dialog_is_not_all_remembered_and_its_bye_is(bench: Bench, peer: Peer) -> None:
+    invite = await talk(bench, peer)
+    codes = []
+    for _ in range(11):
+        for _ in range(100):
+            peer.ask(invite, "OPTIONS")
+        codes += [(await peer.next()).status_code for _ in range(100)]
+    assert codes.count(200) >= 1000 and set(codes[:1000]) == {200}
+    assert bench.phone.endpoint.transactions <= 1_010
+    peer.ask(invite, "BYE")
+    await peer.expect("200 BYE")
