@@ -20,6 +20,7 @@ _AT_ONCE = 40  # dial requests
 _PAUSE = 8.0  # seconds, at most, between two requests of one client: ten dials a second in all
 _EVERY = (4.0, 8.0)  # seconds between kills
 _AT_MOST = 900.0  # seconds for placing; what is not placed by then is not placed
+_OVERDUE = 15.0  # seconds: the dispatcher dies too, and PostgreSQL
 _VICTIMS = ("worker",) * 10 + ("webhooks",) * 4 + ("api",) * 3 + ("postgres",) * 2 + ("supervisor",)
 _KINDS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     (("r50-t300",), {}),
@@ -101,11 +102,35 @@ class Reaper:
         self.hit |= dict.fromkeys(held, time.time())
 
 
+class Overdue:
+    """How long, at most, a delivery that may be attempted has waited beyond its time."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self.seconds = 0.0
+
+    async def watch(self) -> None:
+        while True:
+            await asyncio.sleep(0.5)
+            try:
+                rows = await self._stage.rows(
+                    "SELECT max(extract(epoch FROM now() - GREATEST(o.next_at, o.lease_until)))::float8 AS s"
+                    " FROM webhook_outbox o JOIN webhook_destination w ON w.id = o.destination_id"
+                    " WHERE NOT o.blocked AND o.next_at < now() AND COALESCE(o.lease_until, o.next_at) < now()"
+                    " AND w.breaker = 'closed'"
+                )
+            except psycopg.Error:
+                continue  # it is PostgreSQL's turn to be away
+            self.seconds = max(self.seconds, rows[0]["s"] or 0.0)
+
+
 @fault("random", calls=2000, plan=Plan(workers=2), long=True, DIAL_MAX_WAIT="20")
 async def random_kills(stage: Stage, calls: int) -> Told:
     """Thousands of calls while random processes are killed; every one has one end, told at least once."""
     reaper = Reaper(stage)
     killing = asyncio.create_task(reaper.run())
+    latest = Overdue(stage)
+    overdue = asyncio.create_task(latest.watch())
     end = time.monotonic() + _AT_MOST
     numbers = iter(range(calls))
     refused = 0
@@ -122,14 +147,20 @@ async def random_kills(stage: Stage, calls: int) -> Told:
 
     await asyncio.gather(*(place() for _ in range(_AT_ONCE)))
     killing.cancel()
+    overdue.cancel()
     broke = await asyncio.gather(killing, return_exceptions=True)
     problems = [f"the reaper broke: {one!r}" for one in broke if not isinstance(one, asyncio.CancelledError)]
+    problems += [f"a delivery was {latest.seconds:.1f} s overdue"] if latest.seconds > _OVERDUE else []
     kills = ", ".join(f"{role} {count}" for role, count in sorted(reaper.kills.items()))
     return Told(
         killed=reaper.hit,
+        proof=True,
         ordered=False,
         problems=problems,
-        notes=[f"{len(stage.placed)} dials, {refused} not taken within 30 s; kills: {kills}"],
+        notes=[
+            f"{len(stage.placed)} dials, {refused} not taken within 30 s; kills: {kills}",
+            f"no owed delivery more than {latest.seconds:.1f} s past its schedule",
+        ],
     )
 
 

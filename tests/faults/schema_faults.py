@@ -115,7 +115,7 @@ def _alembic(url: str, direction: str, revision: str) -> None:
 
 
 async def _ready(port: int) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     async with httpx.AsyncClient() as http:
         while time.monotonic() < end:
             try:

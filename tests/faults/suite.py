@@ -57,7 +57,11 @@ async def run(one: Fault, server: Server, folder: Path, calls: int | None = None
     plan = replace(one.plan, times=one.full[1]) if full else one.plan
     try:
         async with stage(server, folder / one.name, plan, **one.settings) as scene:
-            told = await one.inject(scene, calls or (one.full[0] if full else one.calls))
+            try:
+                told = await one.inject(scene, calls or (one.full[0] if full else one.calls))
+            except Exception:
+                _keep(scene, one.name)
+                raise
             await scene.until_final(_FINAL_WITHIN)
             if not told.never:
                 await scene.until_delivered(_DELIVERED_WITHIN)

@@ -23,6 +23,7 @@ class Told:
     killed: dict[str, float] = field(default_factory=dict)  # the same for single calls, when there were several kills
     within: float = WITHIN  # seconds
     never: tuple[str, ...] = ()  # paths that never answer well: what is owed to them need not be accepted
+    proof: bool = False  # whether the counts that the promise is held to are wanted in words
     ordered: bool = True  # whether callbacks must come in order (their endpoint answers)
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -70,6 +71,8 @@ async def judge(fault: str, stage: Stage, told: Told) -> Row:
     await _judge_deliveries(row, stage, told)
     _judge_wire(row, stage, calls, told)
     await _judge_leftovers(row, stage, calls, told)
+    if told.proof:
+        row.notes.append(await _in_words(row, stage, calls))
     for alarm in _ALARMS:
         if count := sum(alarm in line for line in [*stage.said_before, *stage.service.lines]):
             row.problems.append(f"log: {alarm} ×{count}")
@@ -140,6 +143,22 @@ async def _judge_deliveries(row: Row, stage: Stage, told: Told) -> None:
     _report(row, len(seen.keys() - ids), "I5: messages that the database does not have")
     if told.ordered:
         _report(row, _out_of_order(of_call, accepted), "I4: calls whose callbacks came out of order")
+
+
+async def _in_words(row: Row, stage: Stage, calls: list[Entry]) -> str:
+    ended = await stage.rows(
+        "SELECT call_sid, count(*) AS n, array_agg(message_id) AS ids FROM call_event LEFT JOIN webhook_delivery d"
+        " USING (call_sid) WHERE type = 'completed' AND d.body LIKE '%%CallDuration=%%' GROUP BY 1"
+    )
+    accepted = {entry["id"] for entry in stage.receiver.entries() if 200 <= entry["status"] < 300}
+    told = sum(accepted.issuperset(one["ids"]) for one in ended)
+    once = sum(one["n"] == 1 for one in ended)
+    legs = sum(call["parent_sid"] is not None for call in calls)
+    return (
+        f"{row.calls} records, {legs} of them legs: {row.finals} with one final status, {once} with `completed` stored"
+        f" once, {told} with it delivered; {row.holes} with a hole in their SequenceNumbers, {row.up} left up at the"
+        f" callee, the last one {row.wire_s} s after its worker died"
+    )
 
 
 def _out_of_order(of_call: dict[str, list[Entry]], accepted: dict[str, list[Entry]]) -> int:
