@@ -30,7 +30,7 @@ HOMES = {
     "lxml": {"rcml"},
     "numpy": {"media"},
     "obstore": {"recordings"},
-    "prometheus_client": {"api", "dialing", "media", "runtime", "sip", "store", "supervisor", "webhooks", "worker"},
+    "prometheus_client": {"api", "dialing", "media", "recordings", "runtime", "sip", "store", "supervisor", "webhooks", "worker"},
     "psycopg": {"store"},
     "pydantic": {"__main__", "api", "runtime", "wiring"},
     "pydantic_settings": {"runtime"},

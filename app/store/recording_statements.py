@@ -94,7 +94,7 @@ UPDATE recording SET deleted_at = now() WHERE sid = ANY(ARRAY(
 )) RETURNING sid
 """)
 DOOMED = _filled("""
-SELECT sid, location FROM recording WHERE deleted_at IS NOT NULL AND location IS NOT NULL
-ORDER BY deleted_at LIMIT :limit
+SELECT sid, location FROM recording WHERE deleted_at IS NOT NULL AND location IS NOT NULL AND sid > :after
+ORDER BY sid LIMIT :limit
 """)
 GONE = _filled("UPDATE recording SET location = NULL WHERE sid = :sid AND deleted_at IS NOT NULL")

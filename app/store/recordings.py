@@ -130,9 +130,10 @@ class RecordingRows:
         """Delete what ended more than `days` ago. How many, `limit` at most."""
         return len(await self._execute(EXPIRE, {"days": days, "limit": limit}))
 
-    async def doomed(self, *, limit: int) -> list[tuple[RecordingSid, str]]:
-        """Deleted ones whose audio is still where it was, the longest doomed first."""
-        return [(row["sid"], row["location"]) for row in await self._execute(DOOMED, {"limit": limit})]
+    async def doomed(self, *, after: RecordingSid, limit: int) -> list[tuple[RecordingSid, str]]:
+        """Deleted ones whose audio is still at its location, by sid, from behind `after`."""
+        found = await self._execute(DOOMED, {"after": after, "limit": limit})
+        return [(row["sid"], row["location"]) for row in found]
 
     async def gone(self, sid: RecordingSid) -> None:
         """Its audio has been deleted."""

@@ -346,7 +346,7 @@ recording = Table(
     Index("recording_call", "call_sid"),
     Index("recording_running", "started_at", postgresql_where=text("state = 'in-progress'")),
     Index("recording_age", "ended_at", postgresql_where=text("deleted_at IS NULL AND ended_at IS NOT NULL")),
-    Index("recording_doomed", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL AND location IS NOT NULL")),
+    Index("recording_doomed", "sid", postgresql_where=text("deleted_at IS NOT NULL AND location IS NOT NULL")),
 )
 
 # Copies of what was on the wire, written without the calls' own commits. A row without a direction says how many

@@ -87,7 +87,7 @@ _INDEXES = (
     "CREATE INDEX recording_call ON recording (call_sid)",
     "CREATE INDEX recording_age ON recording (ended_at) WHERE deleted_at IS NULL AND ended_at IS NOT NULL",
     "CREATE INDEX recording_running ON recording (started_at) WHERE state = 'in-progress'",
-    "CREATE INDEX recording_doomed ON recording (deleted_at) WHERE deleted_at IS NOT NULL AND location IS NOT NULL",
+    "CREATE INDEX recording_doomed ON recording (sid) WHERE deleted_at IS NOT NULL AND location IS NOT NULL",
 )
 
 
