@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from tests.interop import kamailio_peer, sipp_peer
+from tests.interop import kamailio_peer, phones, sipp_peer
 from tests.interop.lab import Lab, lab_of
 from tests.interop.ledger import Proof, Result, run
 from tests.kit.kamailio import kamailio
@@ -27,6 +27,8 @@ async def call_everybody(folder: Path, *, only: str = "") -> Found:
         proofs: dict[str, Sequence[Proof]] = {
             "SIPp": sipp_peer.proofs(),
             "Kamailio": kamailio_peer.proofs(proxy, lab, proxied),
+            "baresip": phones.of_baresip(authority.certificate("127.0.0.1")),
+            "linphone": phones.of_linphone(),
         }
         chosen = {peer: [one for one in some if only in f"{peer}: {one.name}"] for peer, some in proofs.items()}
         results = await run([one for some in chosen.values() for one in some], lab)

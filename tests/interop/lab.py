@@ -1,7 +1,9 @@
 """The one running service that all peers are called from, and a customer who knows of its calls what callbacks say."""
 
 import asyncio
+import json
 import re
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -83,6 +85,29 @@ class Placed:
     async def ladder(self) -> str:
         """Its messages as text."""
         return (await self.lab.customer.http.get(f"/v1/calls/{self.sid}/trace.txt")).text
+
+    async def sees(self, pattern: str, direction: str, seconds: float = 10) -> None:
+        """Once a message of the trace holds it; the service writes that down a moment after the wire."""
+        end = time.monotonic() + seconds
+        while not any(
+            message["direction"] == direction and re.search(pattern, message["data"], re.S)
+            for message in await self.messages()
+        ):
+            assert time.monotonic() < end, f"no {pattern}\n{await self.ladder()}"
+            await asyncio.sleep(0.1)  # polled as a customer would
+
+    async def media(self, seconds: float = 5) -> dict[str, int]:
+        """What the service logged when the media of the only leg ended."""
+        invite = (await self.messages())[0]["data"]
+        found = _OUR_AUDIO.search(invite)
+        assert found is not None, invite
+        end = time.monotonic() + seconds
+        while True:
+            for line in reversed(self.lab.service.lines):
+                if '"media.ended"' in line and f'"port": {found[1]},' in line:
+                    return dict(json.loads(line))
+            assert time.monotonic() < end, f"the media on port {found[1]} never ended"
+            await asyncio.sleep(0.05)  # the log of another process has no signal
 
     async def messages(self) -> list[dict[str, Any]]:
         return list((await self.lab.customer.get(f"/v1/calls/{self.sid}/trace"))["messages"])
