@@ -24,6 +24,8 @@ _CODES: dict[type[DialError], Code] = {
     errors.NotFound: Code.NOT_FOUND,
     errors.KeyConflict: Code.IDEMPOTENCY_CONFLICT,
     errors.CallFinished: Code.CALL_FINISHED,
+    errors.NumberTaken: Code.NUMBER_TAKEN,
+    errors.RecordingRuns: Code.RECORDING_RUNS,
     errors.AlreadyAnswered: Code.ALREADY_ANSWERED,
     errors.Unavailable: Code.UNAVAILABLE,
 }

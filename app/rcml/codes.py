@@ -59,6 +59,8 @@ class Code(StrEnum):
     IDEMPOTENCY_KEY_INVALID = "idempotency-key-invalid"
     PARAMETER_INVALID = "parameter-invalid"
     STATUS_INVALID = "status-invalid"
+    NUMBER_INVALID = "number-invalid"
+    FIELD_MISSING = "field-missing"
     # everything else that HTTP can answer
     UNAUTHORIZED = "unauthorized"
     NOT_FOUND = "not-found"
@@ -67,7 +69,10 @@ class Code(StrEnum):
     IDEMPOTENCY_CONFLICT = "idempotency-conflict"
     CALL_FINISHED = "call-finished"
     ALREADY_ANSWERED = "already-answered"
+    NUMBER_TAKEN = "number-taken"
+    RECORDING_RUNS = "recording-runs"
     BODY_TOO_LARGE = "body-too-large"
+    RANGE_INVALID = "range-invalid"
     MEDIA_TYPE_UNSUPPORTED = "media-type-unsupported"
     RATE_LIMITED = "rate-limited"
     INTERNAL_ERROR = "internal-error"
@@ -238,6 +243,13 @@ EXPLAINED: dict[Code, Explanation] = {
         (Code.PARAMETER_INVALID, 422, "A query parameter has a value that it cannot have.", "Correct the value."),
         (Code.STATUS_INVALID, 422, "The status is none that can be asked for.", "Use one that the detail names."),
         (
+            Code.NUMBER_INVALID,
+            422,
+            "The number is not the user part of a SIP address.",
+            "Write what stands before the @, unescaped: +4930123456 or front-desk.",
+        ),
+        (Code.FIELD_MISSING, 422, "A member that must be there is not.", "Add what the detail names."),
+        (
             Code.UNAUTHORIZED,
             401,
             "Account sid or token is missing or wrong.",
@@ -259,7 +271,15 @@ EXPLAINED: dict[Code, Explanation] = {
             "The call has been answered and cannot be canceled any more.",
             "Use status completed to hang it up.",
         ),
+        (Code.NUMBER_TAKEN, 409, "The number exists already.", "Use another number, or change the one that you have."),
+        (
+            Code.RECORDING_RUNS,
+            409,
+            "The recording has not ended yet.",
+            "Wait for its callback, or for its status completed.",
+        ),
         (Code.BODY_TOO_LARGE, 413, "The body is over 64 KiB.", "Send less."),
+        (Code.RANGE_INVALID, 416, "The recording has no such bytes.", "Ask for bytes within its size."),
         (
             Code.MEDIA_TYPE_UNSUPPORTED,
             415,

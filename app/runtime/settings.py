@@ -73,6 +73,29 @@ class Settings(BaseSettings):
         tuple(float(part) for part in _RETRIES.split(",")),
         description="waits before each retry of a delivery",
     )
+    public_url: str = Field(
+        "",
+        pattern=r"^$|^https?://[^\s?#]+$",
+        description="address of the API as customers reach it, in links to recordings; empty: the bound one",
+    )
+    recordings_dir: Path | None = Field(
+        None, description="folder of finished recordings; empty: `recordings` in the data dir"
+    )
+    recordings_s3_bucket: str = Field("", description="bucket for recordings instead of the folder; empty: none")
+    recordings_s3_endpoint: str = Field(
+        "", pattern=r"^$|^https?://[^\s?#]+$", description="address of the S3 store; empty: AWS"
+    )
+    recordings_s3_prefix: str = Field("", description="what the names of recordings in the bucket begin with")
+    recordings_s3_region: str = Field("us-east-1", description="region of the bucket")
+    recordings_s3_key: str = Field("", description="access key id; empty: found as AWS's own tools find theirs")
+    recordings_s3_secret: SecretStr = Field(SecretStr(""), description="secret access key")
+    recording_links: str = Field(
+        "auth",
+        pattern="^(auth|signed)$",
+        description="auth or signed: whether a recording's link needs the account's token, or carries a signature",
+    )
+    recording_link_seconds: float = Field(604_800, gt=0, description="how long a signed link is good for")
+    recording_retention_days: float = Field(0, ge=0, description="days that recordings are kept; 0: for ever")
     trace: str = Field("on", pattern="^(on|off)$", description="on or off: keep the SIP messages of each call")
     hep_address: str = Field(
         "",
@@ -93,7 +116,7 @@ class Settings(BaseSettings):
             raise ValueError("a range of ports is low-high, within 1024-65535, with at least two ports")
         return value
 
-    @field_validator("sip_tls_port", "sip_tls_cert", "sip_tls_key", "sip_tls_ca", mode="before")
+    @field_validator("sip_tls_port", "sip_tls_cert", "sip_tls_key", "sip_tls_ca", "recordings_dir", mode="before")
     @classmethod
     def _optional(cls, value: object) -> object:
         return None if value == "" else value
@@ -127,6 +150,12 @@ class Settings(BaseSettings):
         if value.get_secret_value() and not re.match(r"postgres(ql)?(\+\w+)?://", value.get_secret_value()):
             raise ValueError("a database URL begins with postgresql://")
         return value
+
+    @model_validator(mode="after")
+    def _bucket_key(self) -> "Settings":
+        if bool(self.recordings_s3_key) != bool(self.recordings_s3_secret.get_secret_value()):
+            raise ValueError("DIAL_RECORDINGS_S3_KEY and DIAL_RECORDINGS_S3_SECRET go together")
+        return self
 
     @cached_property
     def rtp_range(self) -> range:
