@@ -4,10 +4,11 @@ Content decides, never a name or a Content-Type; what is neither WAV, MP3, OGG n
 """
 
 from collections.abc import Iterator
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, cast
 
 import av
 import av.logging
+from av.audio.codeccontext import AudioCodecContext
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 
@@ -16,7 +17,7 @@ from app.media.resample import RATE, Resampler, shape
 
 MAX_SECONDS: Final = 3600
 _MAX_BYTES: Final = 2 * RATE * MAX_SECONDS
-_MAX_RATE: Final = 384_000
+_RATES: Final = range(1000, 384_001)
 _MAX_CHANNELS: Final = 8
 
 # Loaded it has 140 MB of addresses, 51 MB of them resident: the rest is what a file may take.
@@ -42,7 +43,12 @@ def decode(order: Order, content: BinaryIO, sound: BinaryIO) -> None:
             if not container.streams.audio:
                 raise CannotDo("there is no audio in it")
             stream = container.streams.audio[0]
-            stream.codec_context.thread_count = 1
+            codec = cast(
+                "AudioCodecContext | None", stream.codec_context
+            )  # PyAV's types do not know that it may be None
+            if codec is None:
+                raise CannotDo("its audio is of a kind that cannot be read")
+            codec.thread_count = 1
             _write(_resampled(_frames(container.demux(stream))), sound)
     except (av.FFmpegError, ValueError, OverflowError, EOFError) as error:
         raise CannotDo("it is neither WAV, MP3, OGG nor FLAC, or is damaged") from error
@@ -51,11 +57,13 @@ def decode(order: Order, content: BinaryIO, sound: BinaryIO) -> None:
 def _frames(packets: Iterator["av.Packet[AudioStream]"]) -> Iterator[AudioFrame]:
     """A damaged packet in the middle costs its own audio only, as in any player; a file of nothing else is an error."""
     good, bad = 0, None
-    for packet in packets:
+    while True:
         try:
-            for frame in packet.decode():
+            for frame in next(packets).decode():
                 good += 1
                 yield frame
+        except StopIteration:
+            break
         except av.InvalidDataError as error:
             bad = error
     if not good:
@@ -66,7 +74,7 @@ def _resampled(frames: Iterator[AudioFrame]) -> Iterator[bytes]:
     """Rate, format or channels may change on the way: OGG files can be chained, MP3 frames stand alone."""
     resampler: Resampler | None = None
     for frame in frames:
-        if not 0 < frame.sample_rate <= _MAX_RATE or not 0 < frame.layout.nb_channels <= _MAX_CHANNELS:
+        if frame.sample_rate not in _RATES or not 0 < frame.layout.nb_channels <= _MAX_CHANNELS:
             raise CannotDo(f"it has {frame.layout.nb_channels} channels at {frame.sample_rate} Hz")
         if resampler is None or resampler.shape != shape(frame):
             if resampler is not None:

@@ -36,13 +36,15 @@ class Fence:
 
 def serve(job: Callable[[Order, BinaryIO, BinaryIO], None], fence: Fence) -> None:
     """Until the parent closes the pipe or dies; `job` reads from the first file and writes to the second."""
+    content_file, sound_file = (int(number) for number in sys.argv[1:3])
+    _close_all_but(content_file, sound_file)
     _survive_signals()
     _limit(resource.RLIMIT_AS, fence.memory)
     _limit(resource.RLIMIT_FSIZE, fence.file)
     _limit(resource.RLIMIT_CORE, 0)
     os.nice(_NICE)
-    content = os.fdopen(int(sys.argv[1]), "rb", buffering=0, closefd=False)
-    sound = os.fdopen(int(sys.argv[2]), "wb", buffering=0, closefd=False)
+    content = os.fdopen(content_file, "rb", buffering=0, closefd=False)
+    sound = os.fdopen(sound_file, "wb", buffering=0, closefd=False)
     orders = os.fdopen(os.dup(0), "rb")
     answers = os.dup(1)
     _silence()
@@ -59,6 +61,14 @@ def serve(job: Callable[[Order, BinaryIO, BinaryIO], None], fence: Fence) -> Non
         except MemoryError:
             answer["error"] = "it takes too much memory"
         os.write(answers, json.dumps(answer).encode() + b"\n")
+
+
+def _close_all_but(*files: int) -> None:
+    """uvloop leaves descriptors open that were made inheritable, whatever it is told (seen with 0.23)."""
+    low, high = sorted(files)
+    os.closerange(3, low)
+    os.closerange(low + 1, high)
+    os.closerange(high + 1, 65_536)
 
 
 def _survive_signals() -> None:

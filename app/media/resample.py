@@ -29,9 +29,10 @@ class Resampler:
             layout=first.layout,
             time_base=Fraction(1, first.sample_rate),
         )
+        louder = [self._graph.add("volume", f"volume={gain:.6f}:precision=float")] if gain != 1.0 else []
         self._graph.link_nodes(
             source,
-            self._graph.add("volume", f"volume={gain:.6f}:precision=float"),
+            *louder,
             self._graph.add("aresample", f"{RATE}:{_FILTER}"),
             self._graph.add("aformat", f"sample_fmts=s16:sample_rates={RATE}:channel_layouts=mono"),
             self._graph.add("abuffersink"),

@@ -43,6 +43,8 @@ def beep() -> Pcm:
 @cache
 def key(name: str, seconds: float) -> Pcm:
     """The two tones of one of 0-9 * # A-D. Raises ValueError."""
+    if len(name) != 1 or name not in _KEYPAD:
+        raise ValueError(f"{name!r} is no key")
     place = _KEYPAD.index(name)
     row = _sine(_ROWS[place // 4], seconds, _ROW_LEVEL)
     return _pcm(_soft(row + _sine(_COLUMNS[place % 4], seconds, _COLUMN_LEVEL), _KEY_EDGE))
