@@ -190,7 +190,8 @@ _READERS: Mapping[str, Callable[["SipMessage", str], None]] = {
 
 def _lines(remote: Remote) -> list[tuple[str, str]]:
     family = "IP6" if ":" in remote.address else "IP4"
-    number, version = remote.origin or ("0", "0")
+    # pyVoIP splits a line at each "=", and words at each space: what is no number could hold either.
+    number, version = (word if word.isdigit() else "0" for word in remote.origin or ("0", "0"))
     lines = [
         ("o", f"- {number} {version} IN {family} {remote.address}"),
         ("c", f"IN {family} {remote.address}"),

@@ -111,3 +111,10 @@ def test_the_view_may_be_written_to() -> None:
     answer.headers["To"]["tag"] = "x"
     assert answer.headers["To"]["tag"] == "x"
     assert "Via" in answer.summary()
+
+
+@pytest.mark.parametrize("origin", [b"o=- a=b c IN IP4 h", b"o=x = = =", b"o=- 1\xc2\xb2 2 IN IP4 h"])
+def test_an_origin_that_pyvoip_would_split_elsewhere_costs_nothing(origin: bytes) -> None:
+    body = SDP.replace(b"o=uas 1 2 IN IP4 192.0.2.1", origin)
+    typed = message("Content-Type: application/sdp", body=body).body
+    assert typed["o"]["network_type"] == "IN" and typed["m"][0]["port"] == 40000
