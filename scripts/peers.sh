@@ -13,13 +13,16 @@ ensure_peers() {
     say "Not installed: $packages. The tests that need them are left out; to have them: apt-get install $packages"
     [ "${CI:-}" != true ] || die "This is CI: nothing may be left out."
     case $packages in *chromium* | *libatomic1*) WITHOUT="not browser" ;; esac
-    case $packages in *sip*) WITHOUT="${WITHOUT:+$WITHOUT and }not peer" ;; esac
+    case $packages in *sip* | *kamailio* | *linphone*) WITHOUT="${WITHOUT:+$WITHOUT and }not peer" ;; esac
 }
 
 missing_packages() {
     missing=
     command -v sipp >/dev/null || missing="$missing sip-tester"
     command -v baresip >/dev/null || missing="$missing baresip-core"
+    # Debian keeps it where only root looks for programs.
+    [ -x /usr/sbin/kamailio ] || command -v kamailio >/dev/null || missing="$missing kamailio"
+    command -v linphone-daemon >/dev/null || missing="$missing linphone-cli"
     command -v chromium >/dev/null || missing="$missing chromium"
     # What drives the browser is a program from a wheel, which needs this one library from the system.
     has_library libatomic.so.1 || missing="$missing libatomic1"

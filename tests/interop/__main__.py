@@ -6,8 +6,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.interop import sipp_peer
-from tests.interop.everybody import call_everybody
+from tests.interop import page, sipp_peer
+from tests.interop.everybody import call_everybody, versions
 from tests.interop.script import expand
 
 
@@ -22,6 +22,8 @@ def main(options: argparse.Namespace) -> int:
             print(f"{'FAIL' if result.problem else 'ok  '} {result.took:5.1f} s  {peer}: {result.proof.name}")
             if result.problem:
                 print(result.problem)
+    if options.write and not options.k:
+        options.write.write_text(page.written(found, versions()))
     return any(result.problem for results in found.values() for result in results)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.interop import kamailio_peer, phones, sipp_peer
 from tests.interop.lab import Lab, lab_of
 from tests.interop.ledger import Proof, Result, run
-from tests.kit.kamailio import kamailio
+from tests.kit import baresip, kamailio, linphone, sipp
 from tests.kit.service import Service, running_service
 from tests.kit.tls import Authority
 
@@ -19,7 +19,7 @@ async def call_everybody(folder: Path, *, only: str = "") -> Found:
     """The results of each peer; `only` those proofs whose name holds it."""
     authority = Authority(folder)
     async with AsyncExitStack() as stack:
-        proxy = stack.enter_context(kamailio(alice="secret"))
+        proxy = stack.enter_context(kamailio.kamailio(alice="secret"))
         lab, proxied = await asyncio.gather(
             _lab(stack, folder / "plain", DIAL_SIP_TLS_CA=str(authority.file), DIAL_LOG_LEVEL="debug"),
             _lab(stack, folder / "proxied", DIAL_SIP_PROXY=f"sip:127.0.0.1:{proxy.port};lr"),
@@ -34,6 +34,15 @@ async def call_everybody(folder: Path, *, only: str = "") -> Found:
         results = await run([one for some in chosen.values() for one in some], lab)
     by_name = {result.proof: result for result in results}
     return {peer: [by_name[one] for one in some] for peer, some in chosen.items() if some}
+
+
+def versions() -> dict[str, str]:
+    return {
+        "SIPp": sipp.version(),
+        "Kamailio": kamailio.version(),
+        "baresip": baresip.version(),
+        "linphone": linphone.version(),
+    }
 
 
 async def _lab(stack: AsyncExitStack, folder: Path, **settings: str) -> Lab:

@@ -67,6 +67,7 @@ async def _answered(way: Way, kind: str = "udp", transport: str = "") -> dict[st
 
 async def _routes(placed: Placed, method: str) -> int:
     """How many Route rows our request had."""
+    await placed.sees(f"^{method} ", "sent")
     mine = [text for message in await placed.messages() if (text := str(message["data"])).startswith(f"{method} ")]
     return mine[0].count("\r\nRoute: ")
 

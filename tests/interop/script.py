@@ -55,9 +55,8 @@ class Script:
         """``<check in="To:" is="regexp"/>``; ``isnt`` for what must not be there; ``in`` is a header, body or msg."""
         where = element.get("in", "msg")
         place = f'search_in="{where}"' if where in ("msg", "body") else f'search_in="hdr" header="{where}"'
-        wanted, unwanted = element.get("is"), element.get("isnt")
-        how = "check_it" if unwanted is None else "check_it_inverse"
-        regexp = quoteattr(wanted if unwanted is None else unwanted or "")
+        how, name = ("check_it", "is") if "is" in element.attrib else ("check_it_inverse", "isnt")
+        regexp = quoteattr(element.attrib[name])
         return f'<ereg regexp={regexp} {place} {how}="true" assign_to="{self.variable("any")}"/>'
 
     def same(self, where: tuple[str, str], known: str, *, inverse: bool = False) -> list[str]:

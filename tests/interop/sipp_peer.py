@@ -5,7 +5,7 @@ import json
 import xml.etree.ElementTree as ET
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +66,8 @@ class Scenario:
         with ExitStack() as callees:
             also = self.root.get("also")
             other = callees.enter_context(await asyncio.to_thread(Scenario(also).start)) if also else None
-            words = {"other": str(other.port)} if other else {}
-            first = callees.enter_context(await asyncio.to_thread(self.start, **words))
+            start = partial(self.start, other=str(other.port) if other else "0")
+            first = callees.enter_context(await asyncio.to_thread(start))
             sip, dial = self.request(first.port, other.port if other else 0)
             placed = await lab.place(sip, **dial)
             try:

@@ -65,26 +65,37 @@ def baresip(
     """
     program = _program()
     with tempfile.TemporaryDirectory() as folder:
+        mode = "early" if early else "auto" if answer else "manual"
+        phone = _started(program, Path(folder), mode, certificate, encryption)
+        try:
+            yield phone
+        finally:
+            phone.process.kill()
+            phone.process.wait()
+
+
+def _started(program: str, folder: Path, mode: str, certificate: Path | None, encryption: str) -> Baresip:
+    """Ready; when somebody else was faster to take a port that had just been free, with others."""
+    said = ""
+    for _ in range(3):
         port, control = free_port(), free_port()
-        _configure(Path(folder), port, certificate, control)
-        _register(Path(folder), port, mode="early" if early else "auto" if answer else "manual", encryption=encryption)
+        _configure(folder, port, certificate, control)
+        _register(folder, port, mode=mode, encryption=encryption)
         process = subprocess.Popen(
-            [program, "-f", folder],
+            [program, "-f", str(folder)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
-        try:
-            assert process.stdout is not None
-            for line in process.stdout:
-                if "is ready" in line:
-                    break
-            threading.Thread(target=process.stdout.read, daemon=True).start()  # it must never wait for its reader
-            yield Baresip(process, port, control)
-        finally:
-            process.kill()
-            process.wait()
+        assert process.stdout is not None
+        for line in process.stdout:
+            said += line
+            if "is ready" in line:
+                threading.Thread(target=process.stdout.read, daemon=True).start()  # it must never wait for its reader
+                return Baresip(process, port, control)
+        process.wait()
+    raise AssertionError(f"baresip did not start:\n{said}")
 
 
 def _program() -> str:

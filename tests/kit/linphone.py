@@ -84,7 +84,7 @@ def linphone(*, transport: str = "udp", early: bool = False) -> Iterator[Linphon
     program = _program("linphone-daemon")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        port = free_port()
+        port = free_port(socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM)
         _write(folder, port, transport, early=early)
         process = subprocess.Popen(
             [program, "--pipe", os.path.relpath(folder / "pipe", "/tmp"), "--config", str(folder / "rc")],
@@ -113,7 +113,7 @@ def _program(name: str) -> str:
 def _write(folder: Path, port: int, transport: str, *, early: bool) -> None:
     (folder / ".local" / "share" / "linphone").mkdir(parents=True)
     ports = {"udp": 0, "tcp": 0, transport: port}
-    (folder / "rc").write_text(_CONFIG.format(**ports, rtp=free_port(), early=int(early)))
+    (folder / "rc").write_text(_CONFIG.format(**ports, rtp=free_port(socket.SOCK_DGRAM), early=int(early)))
     with wave.open(str(folder / "tone.wav"), "wb") as tone:
         tone.setparams((1, 2, 8000, 0, "NONE", ""))
         tone.writeframes(b"".join(struct.pack("<h", round(8000 * math.sin(n * 0.35))) for n in range(80_000)))

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -43,14 +44,15 @@ class Sipp:
         return "\n".join(log.read_text(errors="replace") for log in sorted(self.folder.glob("*.log")))
 
 
+def version() -> str:
+    said = subprocess.run([_program(), "-v"], capture_output=True, text=True).stdout  # its status is 99
+    return said.split()[1].partition("-")[0].removeprefix("v")
+
+
 @contextmanager
 def sipp(*arguments: str, scenario: str | None = None, calls: int = 1, tcp: bool = False) -> Iterator[Sipp]:
     """SIPp with `arguments`, playing a built-in scenario (``-sn uas``) or the XML text in `scenario`."""
-    program = shutil.which("sipp")
-    if program is None:
-        if os.environ.get("CI"):
-            pytest.fail(HOW_TO_GET_IT)
-        pytest.skip(HOW_TO_GET_IT)
+    program = _program()
     with tempfile.TemporaryDirectory() as folder:
         if scenario is not None:
             (Path(folder) / "scenario.xml").write_text(scenario)
@@ -64,10 +66,20 @@ def sipp(*arguments: str, scenario: str | None = None, calls: int = 1, tcp: bool
             peer.process.wait()
 
 
+def _program() -> str:
+    program = shutil.which("sipp")
+    if program is None:
+        if os.environ.get("CI"):
+            pytest.fail(HOW_TO_GET_IT)
+        pytest.skip(HOW_TO_GET_IT)
+    return program
+
+
 def _started(program: str, arguments: tuple[str, ...], folder: Path) -> Sipp:
     """Bound; when somebody else was faster to take a port that had just been free, with others."""
     for tries_left in (2, 1, 0):
-        port, media_port = free_port(), free_port()
+        kind = socket.SOCK_STREAM if "t1" in arguments else socket.SOCK_DGRAM
+        port, media_port = free_port(kind), free_port(socket.SOCK_DGRAM)
         command = [
             program, *arguments, "-i", "127.0.0.1", "-p", str(port), "-mi", "127.0.0.1", "-mp", str(media_port),
             "-nostdin", "-trace_err", "-error_file", "errors.log", "-trace_msg", "-message_file", "messages.log",
