@@ -13,6 +13,6 @@ A dial request walks through the product once, top to bottom; read these files i
 9. `webhooks/dispatch.py` owed deliveries are claimed and attempted until they are delivered or dead
 
 Beside the road, `worker/tap.py` copies each leg's SIP messages and `trace/` shows them as JSON, text, drawing or pcap.
-`wiring.py` is where the parts meet, `supervisor.py` the role `all` over the role processes, `calls/` the domain
+`wiring/` is where the parts meet, `supervisor.py` the role `all` over the role processes, `calls/` the domain
 that everybody shares and `runtime/` what every process needs. A package imports only what is below it.
 """

@@ -57,7 +57,7 @@ def webhooks() -> None:
 @cli.command()
 def migrate() -> None:
     """Bring the database's schema to this version, and create the first account if there is none."""
-    from app.wiring import migrate_and_create_account
+    from app.wiring.accounts import migrate_and_create_account
 
     settings = _settings("DIAL_DATABASE_URL", "DIAL_SECRET_KEY")
     typer.echo(_done(migrate_and_create_account(settings)))
@@ -74,7 +74,7 @@ def account(
     sid: Annotated[str, typer.Argument(help="of the account whose webhook secret is to change")] = "",
 ) -> None:
     """Print new credentials, once. During the rotation of a webhook secret, for a day, the old one signs too."""
-    from app.wiring import manage_account, reachable
+    from app.wiring.accounts import manage_account, reachable
 
     if (action is AccountAction.ROTATE) != bool(sid):
         _refuse("rotate-secret wants the sid of an account, create wants none")
@@ -119,7 +119,7 @@ def main() -> None:
 
 def _serve(role: str) -> None:
     from app.runtime.supervised import die_with_supervisor
-    from app.wiring import serve
+    from app.wiring.serve import serve
 
     die_with_supervisor()
     raise typer.Exit(serve(role, _settings("DIAL_DATABASE_URL", "DIAL_SECRET_KEY")))

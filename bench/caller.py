@@ -21,7 +21,7 @@ from app.demo.ports import choose
 from app.runtime import log, loop
 from app.runtime.clock import SteadyClock
 from app.runtime.settings import Settings
-from app.wiring import make_phone
+from app.wiring.phone import make_phone
 from bench.report import quantile
 from bench.sipp import HOST
 

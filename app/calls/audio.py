@@ -6,7 +6,6 @@ Audio is 16-bit little-endian mono at 8,000 samples a second everywhere (`Pcm`).
 import asyncio
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Literal, Protocol
 
 Pcm = bytes
@@ -63,11 +62,17 @@ class TakeEnd(StrEnum):
     FAILED = "failed"  # the disk is full, …
 
 
+class FilePath(Protocol):
+    """A file's path, as `pathlib` has it; nobody opens it here."""
+
+    def __fspath__(self) -> str: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Taken:
     """A finished take: a WAV file that is whole, on this machine."""
 
-    path: Path
+    path: FilePath
     seconds: float
     channels: int
     size: int  # bytes

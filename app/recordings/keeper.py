@@ -83,7 +83,7 @@ class Keeper:
     def finish(self, order: RecordingOrder, taken: Taken) -> None:
         if taken.end is TakeEnd.FAILED:
             _log.error("recording.cut_short", recording=order.sid, call=order.call.sid, seconds=round(taken.seconds, 1))
-        self._start(order.sid, taken.path)
+        self._start(order.sid, Path(taken.path))
 
     def url_of(self, sid: RecordingSid) -> str:
         return self._parts.links.url_of(sid)

@@ -1,12 +1,10 @@
 """Takes inbound calls: each INVITE for a number of ours becomes a call in the hands of this worker, or is refused."""
 
-from collections.abc import Callable
-
 from app.calls.call import Direction, NewCall
 from app.calls.errors import Unavailable
 from app.calls.number import Number
 from app.calls.ports import Arrival, IncomingLeg
-from app.calls.sid import CallSid, new_call_sid
+from app.calls.sid import new_call_sid
 from app.dialing.run import Arrived
 from app.rcml.plan import Link
 from app.runtime import log, loop
@@ -15,20 +13,17 @@ from app.worker.lease import Lease
 from app.worker.numbers import NumberBook
 from app.worker.pool import Pool
 
-Follow = Callable[[IncomingLeg, CallSid], None]  # tells the trace whose messages these are
-
 _log = log.get(__name__)
 
 
 class Arrivals:
     """Beside the pool, which runs what is taken here."""
 
-    def __init__(self, queue: DialQueue, lease: Lease, pool: Pool, book: NumberBook, follow: Follow) -> None:
+    def __init__(self, queue: DialQueue, lease: Lease, pool: Pool, book: NumberBook) -> None:
         self._queue = queue
         self._lease = lease
         self._pool = pool
         self._book = book
-        self._follow = follow
 
     def take(self, arrival: Arrival, leg: IncomingLeg) -> None:
         """The phone's news. Returns at once; the leg is ringing, answered or refused in its own time."""
@@ -59,7 +54,7 @@ class Arrivals:
             _log.warning("arrival.refused", number=arrival.number, source=arrival.source, why=str(error))
             leg.reject(503, "Service Unavailable")
             return
-        self._follow(leg, stored.sid)
+        leg.follow(stored.sid)
         _log.info("arrival.taken", call=stored.sid, number=arrival.number, source=arrival.source)
         self._pool.run(ClaimedDial(stored, [], b"", 0.0), Arrived(leg, _links(number)))
 

@@ -10,7 +10,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -65,7 +65,7 @@ class Wire(Protocol):
 
 @dataclass(slots=True, eq=False)
 class _Leg:
-    sid: CallSid
+    sid: CallSid | None  # None: its call is not stored yet
     living: "weakref.ref[object] | None"
     last_used: float
     last_at: datetime | None = None
@@ -73,6 +73,7 @@ class _Leg:
     octets: int = 0
     left_out: int = 0
     told: int = 0  # of left_out
+    waiting: "list[_Entry]" = field(default_factory=list)  # for the sid
 
 
 _Entry = tuple[_Leg, int, Wire]
@@ -93,34 +94,70 @@ class Tap:
         self._redact = redact
         self._clock = clock
         self._export = export  # of what has been dealt with, masked
-        self._legs: dict[bytes, _Leg] = {}
+        self._legs: dict[bytes, tuple[_Leg, ...]] = {}  # two, when a number of ours is called through us
+        self._newest_unknown: Wire | None = None
         self._queue: deque[_Entry] = deque()
         self._octets = 0
         self._short: set[_Leg] = set()  # legs that lost messages of which nothing is stored yet
         self._tidied = clock.monotonic()
         self._wake = asyncio.Event()
 
-    def follow(self, call_id: str, call_sid: CallSid, leg: object | None = None) -> None:
-        """Keep what has this Call-ID for as long as `leg` lives, and a little longer; None: only a little."""
-        if len(self._legs) < _FOLLOWED:
-            living = weakref.ref(leg) if leg is not None else None
-            self._legs[call_id.encode()] = _Leg(call_sid, living, self._clock.monotonic())
+    def follow(self, call_id: str, call_sid: CallSid | None, leg: object | None = None) -> None:
+        """Keep what has this Call-ID for as long as `leg` lives, and a little longer; None: only a little.
+
+        Without a `call_sid` (an incoming call, told while its INVITE is being read) it is kept, from that INVITE on,
+        until the same leg is told with one.
+        """
+        key = call_id.encode()
+        known = self._legs.get(key, ())
+        found = next(
+            (each for each in known if leg is not None and each.living is not None and each.living() is leg), None
+        )
+        if found is not None:
+            if found.sid is None and call_sid is not None:
+                self._release(found, call_sid)
+        elif len(self._legs) < _FOLLOWED:
+            made = _Leg(call_sid, weakref.ref(leg) if leg is not None else None, self._clock.monotonic())
+            others = tuple(each for each in known if each.living is not None and each.living() is not None)
+            self._legs[key] = (*others, made)
+            newest = self._newest_unknown
+            if call_sid is None and newest is not None and _call_id(newest.data) == key:
+                self._keep(made, newest)
+
+    def _release(self, leg: _Leg, call_sid: CallSid) -> None:
+        leg.sid = call_sid
+        if leg.left_out:
+            self._short.add(leg)
+        waiting, leg.waiting = leg.waiting, []
+        self._queue.extend(waiting)
+        self._octets += sum(len(message.data) for _, _, message in waiting)
+        self._shed()
+        self._wake.set()
 
     def on_message(self, message: Wire) -> None:
         """Called by the phone for every message; a few µs, never raises, never waits."""
-        data = message.data
-        leg = self._legs.get(_call_id(data))
-        if leg is None:
+        legs = self._legs.get(_call_id(message.data))
+        if legs is None:
+            self._newest_unknown = message
             return
+        for leg in legs:
+            self._keep(leg, message)
+
+    def _keep(self, leg: _Leg, message: Wire) -> None:
+        data = message.data
         size = len(data)
         leg.last_used, leg.last_at = self._clock.monotonic(), message.at
         if not _has_room(leg, data):
             self._leave_out(leg)
             _OVER_LIMIT.inc()
             return
-        self._queue.append((leg, leg.seen, message))
+        entry = leg, leg.seen, message
         leg.seen += 1
         leg.octets += size
+        if leg.sid is None:
+            leg.waiting.append(entry)
+            return
+        self._queue.append(entry)
         self._octets += size
         self._shed()
         self._wake.set()
@@ -162,7 +199,7 @@ class Tap:
         self._octets -= sum(len(message.data) for _, _, message in entries)
         written = False
         try:
-            copies = [self._copy(entry) for entry in entries]
+            copies = [self._copy(sid, entry) for entry in entries if (sid := entry[0].sid) is not None]
             await self._store.write([*copies, *counts.values()])
             written = True
         except (Unavailable, asyncio.CancelledError):
@@ -187,10 +224,10 @@ class Tap:
             for copy in copies:
                 self._export(copy)
 
-    def _copy(self, entry: _Entry) -> WireCopy:
-        leg, seq, message = entry
+    def _copy(self, sid: CallSid, entry: _Entry) -> WireCopy:
+        _, seq, message = entry
         return WireCopy(
-            leg.sid,
+            sid,
             seq,
             message.at,
             "sent" if message.direction == "out" else "received",
@@ -206,7 +243,9 @@ class Tap:
         return {
             leg: LeftOut(leg.sid, leg.last_at, leg.left_out)
             for leg in self._short
-            if leg.last_at is not None and (last or leg.left_out >= 2 * leg.told or now - leg.last_used > _TIDY)
+            if leg.sid is not None
+            and leg.last_at is not None
+            and (last or leg.left_out >= 2 * leg.told or now - leg.last_used > _TIDY)
         }
 
     def _told(self, counts: dict[_Leg, LeftOut]) -> None:
@@ -224,7 +263,8 @@ class Tap:
 
     def _leave_out(self, leg: _Leg) -> None:
         leg.left_out += 1
-        self._short.add(leg)
+        if leg.sid is not None:
+            self._short.add(leg)
 
     def _tidy(self) -> None:
         """Let go of legs that are gone and quiet."""
@@ -234,8 +274,8 @@ class Tap:
         self._tidied = now
         gone = [
             call_id
-            for call_id, leg in self._legs.items()
-            if now - leg.last_used > _LINGER and (leg.living is None or leg.living() is None)
+            for call_id, legs in self._legs.items()
+            if all(now - leg.last_used > _LINGER and (leg.living is None or leg.living() is None) for leg in legs)
         ]
         for call_id in gone:
             del self._legs[call_id]
