@@ -24,7 +24,8 @@ class DialogFacts(TypedDict, total=False):
     destination: list[Any]  # [host, port]
     domain: str  # over TLS, whom the certificate must be for
     local: list[Any]  # the socket's own [host, port]
-    via: str  # the top Via of the INVITE, sent-by and branch included
+    via: str  # the top Via of the INVITE, sent-by and branch included; incoming: all of them, the peer's
+    sent_by: str  # of an incoming leg: our host and port as its peer sees them
     request_uri: str
     from_: str  # From with its tag
     to: str  # To, with the remote tag once there is one

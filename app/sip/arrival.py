@@ -25,6 +25,7 @@ from app.sip.message import SipMessage
 from app.sip.pyvoip import CallState, SIPStatus
 from app.sip.sdp import Remote, UnusableSdp
 from app.sip.session import Session
+from app.sip.transport import Hop
 from app.sip.usage import DialogUsage
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class SipArrival(Conversation):
         self._entry = entry
         self._call_sid: CallSid | None = None
         self._answering: Answering | None = None
+        self._connection: Hop | None = None  # that the INVITE came over
         self._wants_answer = False
         self._answered_at: datetime | None = None
         self._said = b""  # our SDP, once it has been said
@@ -85,7 +87,8 @@ class SipArrival(Conversation):
         exchange = endpoint.serve(incoming)
         exchange.to_tag = self.account.local_tag
         if incoming.connection is not None:
-            self._let_go = endpoint.hold(incoming.connection.remote)
+            self._connection = incoming.connection.remote
+            self._let_go = endpoint.hold(self._connection)
         self._answering = Answering(exchange, endpoint.timing, self)
         self._entry.usage.aim(lambda: self._check(ready))
 
@@ -140,6 +143,7 @@ class SipArrival(Conversation):
             domain="",
             local=list(self.engine.endpoint.local),
             via=", ".join(invite.all("via")),
+            sent_by=usage.here.sent_by,
             request_uri=invite.request_uri,
             from_=usage.dialog.to_value,
             to=usage.dialog.from_value,
@@ -152,8 +156,12 @@ class SipArrival(Conversation):
         if self._call_sid is not None:
             facts["call_sid"] = self._call_sid
         if usage.dialog.confirmed:
+            reopened = facts["destination"]
             facts.update(usage.facts())
             facts["from_"] = usage.dialog.from_value
+            facts["via"] = usage.here.via(self.account.gen_branch())
+            if usage.hop == self._connection:  # nobody but us can write on it
+                facts["destination"] = reopened
         return facts
 
     # -- what the caller says

@@ -20,7 +20,7 @@ CAPABILITIES: tuple[build.Header, ...] = (("Allow", ALLOW), ("Supported", SUPPOR
 class Here:
     """How we are seen from one hop: sent-by of the Via, and the Contact."""
 
-    __slots__ = ("_via", "contact", "host", "port", "secure", "transport", "user")
+    __slots__ = ("_via", "contact", "host", "port", "secure", "sent_by", "transport", "user")
 
     def __init__(self, transport: str, host: str, port: int, user: str | None, *, secure: bool = False) -> None:
         self.transport = transport
@@ -28,7 +28,7 @@ class Here:
         self.port = port
         self.user = user
         self.secure = secure  # the call is to sips:, and so is the Contact (RFC 3261 §8.1.1.8)
-        where = hostport(host, port)
+        where = self.sent_by = hostport(host, port)
         self._via = f"SIP/2.0/{transport.upper()} {where};rport;branch="
         userinfo = f"{user}@" if user else ""
         parameter = "" if transport == "udp" or secure else f";transport={transport}"

@@ -40,10 +40,12 @@ class Inbound:
         else:
             self._out_of_dialog(endpoint, incoming)
 
-    def on_ack(self, request: SipMessage) -> None:
+    def on_ack(self, request: SipMessage) -> bool:
+        """Whether it is for a call of ours."""
         call = self._call_of(request)
         if call is not None:
             call.receive_ack(request)
+        return call is not None
 
     def _call_of(self, request: SipMessage) -> Conversation | None:
         """By our tag first: both legs of a call to a number of ours have its Call-ID."""

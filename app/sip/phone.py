@@ -18,6 +18,7 @@ from app.sip.endpoint import Endpoint
 from app.sip.engine import CallRules, Engine
 from app.sip.inbound import Inbound
 from app.sip.media_port import MediaFactory
+from app.sip.message import SipMessage
 from app.sip.pyvoip import PhoneStatus, VoIPCall, VoIPPhone
 from app.sip.resolve import Resolver
 from app.sip.strangers import Strangers
@@ -64,7 +65,7 @@ class SipPhone(VoIPPhone):
         timing = timing or Timing()
         self.endpoint = Endpoint(
             on_request=self._inbound.on_request,
-            on_ack=self._inbound.on_ack,
+            on_ack=self._on_ack,
             clock=clock,
             timing=timing,
             advertised_host=advertised_host,
@@ -145,6 +146,10 @@ class SipPhone(VoIPPhone):
             self._on_leg(facts["call_id"], CallSid(facts["call_sid"]), None)
         if self._strangers is not None:
             await self._strangers.hang_up(facts)
+
+    def _on_ack(self, request: SipMessage) -> None:
+        if not self._inbound.on_ack(request) and self._strangers is not None:
+            self._strangers.on_ack(request)
 
     def release_ports(self, call: VoIPCall | None = None) -> None:
         """pyVoIP calls it when a call is collected: the last net under a leg that nobody ended."""

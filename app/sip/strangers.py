@@ -1,4 +1,4 @@
-"""Ends calls that another worker placed before it died, from the facts it stored. Knows no call object."""
+"""Ends calls that another worker placed or took before it died, from the facts it stored. Knows no call object."""
 
 import asyncio
 import secrets
@@ -20,6 +20,7 @@ _log = log.get(__name__)
 
 # Whoever is started at the dead worker's port wants it back; a peer that stays silent would hold it for 64·T1.
 _BORROWED_AT_MOST = 10.0  # seconds
+_REFUSALS = 4  # of an INVITE, before a BYE tells what they could not: 7.5 s at most
 _CSEQ_LEAP = 100  # past a PRACK or refresh that was sent after the facts were stored; gaps are legal (§12.2.2)
 
 
@@ -29,17 +30,37 @@ class Strangers:
         self._clock = clock
         self._borrowed: dict[Local, Endpoint] = {}
         self._ending: Counter[Local] = Counter()  # strangers that still need the borrowed address
+        self._unanswered: dict[str, _Unanswered] = {}  # by Call-ID
         self._opening = asyncio.Lock()
 
     async def hang_up(self, facts: DialogFacts) -> None:
         endpoint = await self._endpoint_for(facts)
         local = endpoint.local
         self._ending[local] += 1
+        if facts.get("state") == "incoming":
+            self._refuse(endpoint, facts)
+            return
         stranger = _Stranger(endpoint, facts, lambda: self._ended(local))
         if facts.get("state") == "confirmed":
             stranger.bye()
         else:
             stranger.cancel()
+
+    def _refuse(self, endpoint: Endpoint, facts: DialogFacts) -> None:
+        local, call_id = endpoint.local, facts["call_id"]
+
+        def over() -> None:
+            self._unanswered.pop(call_id, None)
+            self._ended(local)
+
+        unanswered = self._unanswered[call_id] = _Unanswered(endpoint, facts, over)
+        unanswered.refuse()
+
+    def on_ack(self, request: SipMessage) -> None:
+        """An ACK that belongs to no call of ours."""
+        unanswered = self._unanswered.get(request.call_id)
+        if unanswered is not None:
+            unanswered.over()
 
     async def close(self) -> None:
         for endpoint in self._borrowed.values():
@@ -60,7 +81,7 @@ class Strangers:
                 return self._borrowed[local]
             endpoint = Endpoint(
                 on_request=_ignore,
-                on_ack=_ignore_ack,
+                on_ack=self.on_ack,
                 clock=self._clock,
                 timing=self._own.timing,
                 security=self._own.security,
@@ -237,6 +258,61 @@ class _Stranger:
         return SipMessage.decode("\r\n".join([*lines, "", ""]).encode())
 
 
+class _Unanswered:
+    """A caller that waits for somebody who is gone to answer its INVITE.
+
+    The facts may be older than the call, as with a CANCEL: where a 2xx had left, a refusal is ignored, nobody
+    acknowledges it, and only a BYE ends the call.
+    """
+
+    def __init__(self, endpoint: Endpoint, facts: DialogFacts, on_over: Callable[[], None]) -> None:
+        self._endpoint = endpoint
+        self._facts = facts
+        self._on_over: Callable[[], None] | None = on_over
+        host, port = facts["destination"]
+        self._hop = Hop(facts["transport"], str(host), int(port))
+        self._repeat: asyncio.TimerHandle | None = None
+        self._refusal = self._write()
+
+    def refuse(self, sent: int = 0) -> None:
+        """Now, and T1, 3·T1 and 7·T1 later, as long as no ACK comes."""
+        if sent == _REFUSALS:
+            self._bye()
+            return
+        self._endpoint.send(self._hop, self._refusal)
+        wait = self._endpoint.timing.t1 * 2**sent
+        self._repeat = asyncio.get_running_loop().call_later(wait, self.refuse, sent + 1)
+
+    def over(self) -> None:
+        """It has heard; safe to reach twice."""
+        if self._repeat is not None:
+            self._repeat.cancel()
+            self._repeat = None
+        on_over, self._on_over = self._on_over, None
+        if on_over is not None:
+            on_over()
+
+    def _write(self) -> bytes:
+        facts = self._facts
+        lines = [
+            f"INVITE {facts['request_uri']} SIP/2.0",
+            f"Via: {facts['via']}",
+            f"From: {facts['from_']}",
+            f"To: {facts['to']}",
+            f"Call-ID: {facts['call_id']}",
+            f"CSeq: {facts['cseq']} INVITE",
+        ]
+        invite = SipMessage.decode("\r\n".join([*lines, "", ""]).encode())
+        return build.response(invite, 503, headers=(("Retry-After", "5"),), source=(self._hop.host, self._hop.port))
+
+    def _bye(self) -> None:
+        facts = self._facts.copy()
+        facts["from_"], facts["to"] = facts["to"], facts["from_"]
+        facts["via"] = f"SIP/2.0/{self._hop.transport.upper()} {facts['sent_by']}"
+        facts["cseq"] = 0
+        _Stranger(self._endpoint, facts, self.over).bye()
+
+
 def _sent_by(via: Via) -> str:
     return f"SIP/2.0/{via.transport} {via.sent_by}"
 
@@ -256,6 +332,3 @@ def _has_tag(value: str) -> bool:
 
 def _ignore(incoming: Incoming) -> None:
     """Nobody here knows the dead worker's dialogs."""
-
-
-def _ignore_ack(request: SipMessage) -> None: ...

@@ -95,7 +95,7 @@ class Tap:
         self._clock = clock
         self._export = export  # of what has been dealt with, masked
         self._legs: dict[bytes, tuple[_Leg, ...]] = {}  # two, when a number of ours is called through us
-        self._newest_unknown: Wire | None = None
+        self._newest: Wire | None = None
         self._queue: deque[_Entry] = deque()
         self._octets = 0
         self._short: set[_Leg] = set()  # legs that lost messages of which nothing is stored yet
@@ -120,7 +120,7 @@ class Tap:
             made = _Leg(call_sid, weakref.ref(leg) if leg is not None else None, self._clock.monotonic())
             others = tuple(each for each in known if each.living is not None and each.living() is not None)
             self._legs[key] = (*others, made)
-            newest = self._newest_unknown
+            newest = self._newest
             if call_sid is None and newest is not None and _call_id(newest.data) == key:
                 self._keep(made, newest)
 
@@ -136,11 +136,8 @@ class Tap:
 
     def on_message(self, message: Wire) -> None:
         """Called by the phone for every message; a few µs, never raises, never waits."""
-        legs = self._legs.get(_call_id(message.data))
-        if legs is None:
-            self._newest_unknown = message
-            return
-        for leg in legs:
+        self._newest = message
+        for leg in self._legs.get(_call_id(message.data), ()):
             self._keep(leg, message)
 
     def _keep(self, leg: _Leg, message: Wire) -> None:

@@ -210,3 +210,41 @@ async def test_a_leg_that_is_gone_is_let_go_of_and_one_that_lives_is_not(
     tap.follow("rescued@h", new_call_sid())
     tap._tidy()
     assert list(tap._legs) == [b"living@h"]
+
+
+async def test_an_incoming_call_is_kept_from_its_invite_on_once_its_sid_is_known(database: Database) -> None:
+    sid, leg = new_call_sid(), Leg()
+    async with running(database) as tap:
+        tap.on_message(message("other@h", "INVITE sip:b@h SIP/2.0"))
+        tap.on_message(message("in@h", "INVITE sip:a@h SIP/2.0"))
+        tap.follow("in@h", None, leg)
+        tap.on_message(message("in@h", "SIP/2.0 100 Trying"))
+        tap.follow("in@h", sid, leg)
+        tap.on_message(message("in@h", "SIP/2.0 180 Ringing"))
+    copies, counts = await stored(database, sid)
+    assert [each.data.split(b"\r\n")[0] for each in copies] == [
+        b"INVITE sip:a@h SIP/2.0",
+        b"SIP/2.0 100 Trying",
+        b"SIP/2.0 180 Ringing",
+    ]
+    assert [each.seq for each in copies] == [0, 1, 2] and counts == []
+
+
+async def test_an_incoming_call_that_is_never_stored_leaves_nothing(database: Database) -> None:
+    leg = Leg()
+    async with running(database) as tap:
+        for _ in range(MESSAGES_PER_LEG + 1):
+            tap.on_message(message("in@h"))
+            tap.follow("in@h", None, leg)
+    assert await value(database, "SELECT count(*) FROM sip_message") == 0
+
+
+async def test_both_legs_of_a_call_to_ourselves_have_a_trace(database: Database) -> None:
+    ours, theirs = (new_call_sid(), Leg()), (new_call_sid(), Leg())
+    async with running(database) as tap:
+        tap.follow("self@h", *ours)
+        tap.on_message(message("self@h", "INVITE sip:a@h SIP/2.0"))
+        tap.follow("self@h", None, theirs[1])
+        tap.follow("self@h", *theirs)
+        tap.on_message(message("self@h", "SIP/2.0 100 Trying"))
+    assert [len((await stored(database, sid))[0]) for sid, _ in (ours, theirs)] == [2, 2]
