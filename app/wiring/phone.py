@@ -44,7 +44,7 @@ def make_phone(settings: Settings, clock: SteadyClock, tap: Any = None) -> Any:
         port=settings.sip_port,
         advertised_host=settings.sip_advertised_host,
         name_server=settings.dns,
-        rules=CallRules(srtp=Srtp(settings.srtp), proxy=settings.sip_proxy),
+        rules=CallRules(srtp=Srtp(settings.srtp), proxy=settings.sip_proxy, inbound_rate=settings.inbound_rate),
         security=security(
             ca=settings.sip_tls_ca,
             certificate=settings.sip_tls_cert,
