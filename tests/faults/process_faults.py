@@ -93,6 +93,7 @@ async def waiting(stage: Stage, calls: int) -> Told:
     placed = len(stage.placed)
     problems = [] if placed == each * clients else [f"only {placed} of {each * clients} were taken"]
     await stage.until_final(900)
+    await stage.until_delivered(900)  # 60,000, to one receiver
     late = await stage.rows(
         "SELECT count(*) AS n FROM (SELECT start_time, max(start_time) OVER (ORDER BY placed_no) AS before FROM calls"
         " WHERE parent_sid IS NULL) c WHERE before - start_time > interval '2 seconds'"
