@@ -15,6 +15,9 @@ from tests.sip.torture import invalid, semantics, valid
 BATCH = 100  # datagrams between two looks whether the endpoint lives
 _TORTURE = tuple((valid.MESSAGES | invalid.MESSAGES | semantics.MESSAGES).values())
 _SOUND_CALLS = 3
+_LONG = 120.0  # seconds
+_GROWTH_MB = 64.0
+_SLACK = 4  # connections and threads that pools may have opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,9 @@ class Target(Protocol):
     async def settled(self) -> None:
         """Wait until no call is left."""
 
+    async def rested(self) -> None:
+        """Wait until what transactions keep for 64·T1 is gone, too."""
+
     async def calls_of(self, uri: str) -> list[str]:
         """How the calls to that target ended, one word each."""
 
@@ -64,8 +70,29 @@ class Report:
     crashes: list[str] = field(default_factory=list)
     sound_calls: list[str] = field(default_factory=list)  # those that ran all the while
     next_call: list[str] = field(default_factory=list)  # placed afterwards
+    rss_mb: list[float] = field(default_factory=list)  # at each tenth of the way
     before: Vitals | None = None
     after: Vitals | None = None
+
+    @property
+    def is_sound(self) -> bool:
+        """Nothing crashed, nobody else noticed, and nothing has grown.
+
+        Memory rises for the first 64·T1, for which transactions are remembered, and must be flat from then on.
+        """
+        before, after, middle = self.before, self.after, len(self.rss_mb) // 2
+        if before is None or after is None or self.crashes or self.dropped.get("crashed"):
+            return False
+        is_long = self.seconds > _LONG
+        growth = max(self.rss_mb[middle:]) - max(self.rss_mb[:middle] if is_long else [before.rss_mb])
+        return (
+            set(self.sound_calls) == set(self.next_call) == {"completed/callee-hangup"}
+            and growth < _GROWTH_MB
+            and after.descriptors <= before.descriptors + _SLACK
+            and after.threads <= before.threads + _SLACK
+            and (after.tasks or 0) <= (before.tasks or 0)
+            and after.rtp_ports == 0
+        )
 
     def lines(self) -> Iterable[str]:
         for name, value in asdict(self).items():
@@ -96,6 +123,7 @@ async def run(target: Target, *, datagrams: int, seed: int, host: str) -> Report
         after.hang_up()
         await target.settled()
         report.next_call = await target.calls_of(after.uri)
+        await target.rested()
     finally:
         attacker.close()
         sound.close()
@@ -133,6 +161,8 @@ async def _fire(
                 sender.sendto(media.rtcp(rng), (host, port + 1))
                 report.media_packets += 2
         await attacker.barrier()
+        if report.datagrams * 10 // datagrams > len(report.rss_mb):
+            report.rss_mb.append((await target.vitals()).rss_mb)
 
 
 def _datagram(rng: Random, attacker: Attacker) -> bytes:
