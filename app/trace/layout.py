@@ -15,6 +15,7 @@ HEAD_HEIGHT = 46
 FIRST_Y = HEAD_Y + HEAD_HEIGHT + 44
 FOOT_LINE = 26
 GAP_SECONDS = 1.5
+_ONE_SCREEN = 1_200
 CHARACTER = 7.0  # pixels of one, roughly
 
 _ARROW_STEP, _DETAIL_STEP, _NOTE_STEP, _GAP_STEP = 34, 17, 30, 34
@@ -59,8 +60,19 @@ class Layout:
         return column_x(len(self.ladder.participants) - 1) + (150 if len(self.ladder.participants) > 1 else 560)
 
     @property
+    def is_long(self) -> bool:
+        """Whether who is who stands below, too: above it is out of sight by then."""
+        return self.bottom > _ONE_SCREEN
+
+    @property
     def height(self) -> int:
-        return self.bottom + 40 + FOOT_LINE * (len(self.ladder.story.legs) + bool(self.ladder.story.missing)) + 12
+        return (
+            self.bottom
+            + (HEAD_HEIGHT if self.is_long else 0)
+            + 40
+            + FOOT_LINE * (len(self.ladder.story.legs) + bool(self.ladder.story.missing))
+            + 12
+        )
 
     @property
     def groups(self) -> list[Band]:

@@ -71,7 +71,8 @@ def as_svg(ladder: Ladder) -> str:
         f'<rect class="page" width="{width}" height="{height}"/>',
         *_title(ladder, width),
         *_grounds(placed),
-        *_heads(placed),
+        *_heads(placed, HEAD_Y),
+        *(_heads(placed, placed.bottom) if placed.is_long else ()),
         *_pauses(placed, width),
     ]
     for row in placed.rows:
@@ -115,12 +116,12 @@ def _grounds(placed: Layout) -> Iterator[str]:
             yield f'<rect class="talk" x="{x - 4}" y="{talk.top}" width="8" height="{height}" rx="4"/>'
 
 
-def _heads(placed: Layout) -> Iterator[str]:
+def _heads(placed: Layout, y: int) -> Iterator[str]:
     for column, one in enumerate(placed.ladder.participants):
         x = column_x(column)
-        yield f'<rect class="head" x="{x - 105}" y="{HEAD_Y}" width="210" height="{HEAD_HEIGHT}" rx="8"/>'
-        yield _text(x, HEAD_Y + 20, _cut(one.name, 190, _NAME), "name mid")
-        yield _text(x, HEAD_Y + 37, _cut(one.address, 200), "mono dim mid")
+        yield f'<rect class="head" x="{x - 105}" y="{y}" width="210" height="{HEAD_HEIGHT}" rx="8"/>'
+        yield _text(x, y + 20, _cut(one.name, 190, _NAME), "name mid")
+        yield _text(x, y + 37, _cut(one.address, 200), "mono dim mid")
 
 
 def _pauses(placed: Layout, width: int) -> Iterator[str]:
@@ -159,6 +160,8 @@ def _label(arrow: Arrow, pixels: int) -> tuple[str, str]:
     whole, short = f"CSeq {seen.cseq}{again}", f"CSeq {seen.number}{again}"
     fits = len(seen.title) * _BOLD + len(whole) * _SMALL < pixels
     note = (whole if seen.code and fits else short) if seen.cseq else ""
+    if (len(seen.title) * _BOLD + len(note) * _SMALL > pixels >= len(seen.title) * _BOLD) and not again:
+        note = ""  # what was said is worth more than its number
     return _cut(seen.title, pixels - len(note) * _SMALL, _BOLD), note
 
 
@@ -192,7 +195,7 @@ def _badge(x: int, y: int, leg: int) -> Iterator[str]:
 
 
 def _foot(placed: Layout, width: int) -> Iterator[str]:
-    y = placed.bottom + 22
+    y = placed.bottom + 22 + (HEAD_HEIGHT if placed.is_long else 0)
     yield f'<line class="rule" x1="{MARGIN}" y1="{y}" x2="{width - MARGIN}" y2="{y}"/>'
     y += FOOT_LINE
     story = placed.ladder.story

@@ -130,3 +130,23 @@ def test_times_are_said_as_people_say_them() -> None:
     assert [offset(ms) for ms in (0, 7.44, 120, 3_200)] == ["+0 ms", "+7.4 ms", "+120 ms", "+3.200 s"]
     assert [gap(s) for s in (2, 65, 3_720)] == ["2.0 s", "1 min 5 s", "1 h 2 min"]
     assert plain("a\r\n\tb\u200bé") == "a···b·é"
+
+
+def test_what_an_arrow_says_is_whole_where_its_number_would_not_fit_beside_it() -> None:
+    one = leg()
+    challenged = message("SIP/2.0 407 Proxy Authentication Required", "1 INVITE", to_tag="b")
+    svg = as_svg(
+        ladder(story(one, copies=[copy(one.sid, 0, "sent", INVITE), copy(one.sid, 5, "received", challenged)]))
+    )
+    assert "407 Proxy Authentication Required" in drawn_texts(svg)
+
+
+def test_who_is_who_stands_below_a_long_ladder_too() -> None:
+    one = leg()
+    rings = [copy(one.sid, n, "received", message("SIP/2.0 180 R", f"{n} INVITE", to_tag="b")) for n in range(1, 300)]
+    for copies, times in (([copy(one.sid, 0, "sent", INVITE)], 1), ([copy(one.sid, 0, "sent", INVITE), *rings], 2)):
+        svg = as_svg(ladder(story(one, copies=copies)))
+        assert svg.count('class="head"') == 2 * times
+        document = ElementTree.fromstring(svg)
+        lowest = max(float(each.get("y", 0)) for each in document.iter() if each.get("y"))
+        assert lowest < float(document.get("height", 0))
