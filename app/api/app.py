@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
-from app.api import calls, deliveries, dials, docs, events, health, openapi, trace
+from app.api import calls, deliveries, dials, docs, events, health, numbers, openapi, recordings, trace
 from app.api.answers import Json
 from app.api.auth import Authentication
 from app.api.capacity import Admission
@@ -23,7 +23,7 @@ def create_app(parts: ApiParts) -> FastAPI:
     """Ready to be served. ``app.state.streams.stopping`` ends the event streams."""
     app = _application(parts)
     # The last one added is the outermost: count, watch the body, answer problems, then authenticate.
-    app.add_middleware(Authentication, accounts=parts.accounts)
+    app.add_middleware(Authentication, accounts=parts.accounts, links=parts.links)
     app.add_middleware(Problems)
     app.add_middleware(BodyLimits)
     app.add_middleware(Counted)
@@ -53,6 +53,8 @@ def _application(parts: ApiParts) -> FastAPI:
     events.add_routes(router, parts, app.state.streams)
     trace.add_routes(router, parts)
     deliveries.add_routes(router, parts)
+    numbers.add_routes(router, parts)
+    recordings.add_routes(router, parts)
     health.add_routes(router, parts, admission)
     docs.add_routes(router)
     _add_document(app)

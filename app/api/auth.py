@@ -1,12 +1,14 @@
-"""Who asks: HTTP Basic with the account's sid and token on every path that is not public."""
+"""Who asks: HTTP Basic with the account's sid and token on every path that is not public, or a recording's link."""
 
 import asyncio
 import base64
 import binascii
 import hashlib
 import hmac
+import re
 import secrets
 import time
+from urllib.parse import parse_qs
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -14,10 +16,13 @@ from app.api.problems import Refused
 from app.calls.errors import Unavailable
 from app.calls.sid import AccountSid
 from app.rcml.codes import Code
+from app.recordings.links import Links
 from app.store.accounts import Accounts
 
 PATIENCE = 1.9  # seconds for the database, so that 503 comes within 2
 _PUBLIC = frozenset({"/healthz", "/readyz", "/docs", "/openapi.json"})
+_RECORDING = re.compile(r"/v1/recordings/(RE[0-9a-f]{32})\.wav\Z")
+_OPENED = "opened_by_link"
 _REMEMBERED_SECONDS = 10.0  # a token that is taken away works for that long at most
 _REMEMBERED_AT_MOST = 1_024
 _MAX_HEADER = 1_024  # characters
@@ -27,16 +32,33 @@ _CHALLENGE = {"WWW-Authenticate": 'Basic realm="Dial-to-SIP", charset="UTF-8"'}
 class Authentication:
     """Puts the account into ``scope["state"]["account"]``; fails closed, for a path is private unless it is listed."""
 
-    def __init__(self, app: ASGIApp, accounts: Accounts) -> None:
+    def __init__(self, app: ASGIApp, accounts: Accounts, links: Links) -> None:
         self._app = app
         self._accounts = accounts
+        self._links = links
         self._known: dict[bytes, tuple[float, AccountSid]] = {}
         self._secret = secrets.token_bytes(32)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not is_public(scope):
-            scope.setdefault("state", {})["account"] = await self._account(scope)
+            state = scope.setdefault("state", {})
+            state[_OPENED] = self._opened(scope)
+            if state[_OPENED] is None:
+                state["account"] = await self._account(scope)
         await self._app(scope, receive, send)
+
+    def _opened(self, scope: Scope) -> str | None:
+        """The sid of the recording that a signed link asks for. Who sends credentials is asked for those."""
+        match = _RECORDING.match(path_of(scope))
+        if match is None or scope["method"] not in ("GET", "HEAD"):
+            return None
+        if any(name == b"authorization" for name, _ in scope["headers"]):
+            return None
+        given = parse_qs(scope["query_string"].decode("latin-1"))
+        expires, signature = given.get("expires", []), given.get("signature", [])
+        if len(expires) != 1 or len(signature) != 1 or not self._links.opens(match[1], expires[0], signature[0]):
+            return None
+        return match[1]
 
     async def _account(self, scope: Scope) -> AccountSid:
         given = [value for name, value in scope["headers"] if name == b"authorization"]
@@ -62,8 +84,18 @@ class Authentication:
         return found.sid
 
 
+def opened_by_link(scope: Scope) -> str | None:
+    """The sid of the one recording that this request may have without an account."""
+    opened: str | None = scope.get("state", {}).get(_OPENED)
+    return opened
+
+
+def path_of(scope: Scope) -> str:
+    return str(scope["path"]).removeprefix(scope.get("root_path", ""))
+
+
 def is_public(scope: Scope) -> bool:
-    path = str(scope["path"]).removeprefix(scope.get("root_path", ""))
+    path = path_of(scope)
     return path in _PUBLIC or path.startswith("/docs/")
 
 

@@ -1,6 +1,8 @@
 """``/v1/calls``: lists and shows calls, ends them on demand, and gives them another document."""
 
 import re
+from collections.abc import Sequence
+from itertools import chain
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -12,7 +14,7 @@ from app.api.operations import GET_CALL, LIST_CALLS, UPDATE_CALL
 from app.api.parameters import Parameters, no_parameters
 from app.api.parts import ApiParts
 from app.api.updates import update
-from app.api.views import call_view
+from app.api.views import View, call_view
 from app.calls.call import Call, Direction
 from app.calls.errors import NotFound
 from app.calls.sid import CallSid, is_call_sid
@@ -34,11 +36,10 @@ def add_routes(router: APIRouter, parts: ApiParts) -> None:
         parameters.done()
         found = await parts.calls.page(request.state.account, filters, size=size, after=after)
         page, more = found[:size], len(found) > size
-        legs = await parts.calls.legs([call.sid for call in page if call.parent_sid is None])
         last = page[-1] if more else None
         return Json(
             {
-                "calls": [call_view(call, legs.get(call.sid, ())) for call in page],
+                "calls": await views_of(page, parts),
                 "nextPageUri": paging.next_page(request, paging.call_token(last.created_at, last.sid))
                 if last
                 else None,
@@ -49,7 +50,7 @@ def add_routes(router: APIRouter, parts: ApiParts) -> None:
     async def get_call(request: Request) -> Response:
         call = await find_call(request, parts)
         no_parameters(request)
-        return Json(await _with_legs(call, parts))
+        return Json((await views_of([call], parts))[0])
 
     @router.post("/v1/calls/{sid}", **UPDATE_CALL)
     async def update_call(request: Request) -> Response:
@@ -60,7 +61,7 @@ def add_routes(router: APIRouter, parts: ApiParts) -> None:
             call = await parts.hang_up(request.state.account, sid, asked.status)
         else:
             call = await parts.replace(request.state.account, sid, lambda where: asked.document(where, allowed))
-        return Json(await _with_legs(call, parts))
+        return Json((await views_of([call], parts))[0])
 
 
 def call_sid(request: Request) -> CallSid:
@@ -79,9 +80,12 @@ async def find_call(request: Request, parts: ApiParts) -> Call:
     return call
 
 
-async def _with_legs(call: Call, parts: ApiParts) -> dict[str, object]:
-    legs = await parts.calls.legs([call.sid]) if call.parent_sid is None else {}
-    return call_view(call, legs.get(call.sid, ()))
+async def views_of(calls: Sequence[Call], parts: ApiParts) -> list[View]:
+    """Parents with their legs, and each of them with its recordings."""
+    legs = await parts.calls.legs([call.sid for call in calls if call.parent_sid is None])
+    sids = [call.sid for call in (*calls, *chain.from_iterable(legs.values()))]
+    recordings = await parts.recordings.of_calls(sids)
+    return [call_view(call, legs.get(call.sid, ()), recordings) for call in calls]
 
 
 def _filters(parameters: Parameters) -> CallFilters:

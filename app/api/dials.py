@@ -13,7 +13,7 @@ from app.api.capacity import Admission
 from app.api.operations import DIAL, VALIDATE
 from app.api.parts import ApiParts
 from app.api.problems import Refused
-from app.api.views import call_uri, call_view
+from app.api.views import RecordingsOf, call_uri, call_view
 from app.calls.errors import BadRequest, KeyConflict
 from app.calls.sid import AccountSid
 from app.rcml.codes import Code
@@ -50,9 +50,11 @@ def add_routes(router: APIRouter, parts: ApiParts, admission: Admission) -> None
         sid = placed.parent.sid
         _log.info("dial.accepted", call=sid, account=account, legs=len(placed.legs), replayed=placed.replayed)
         headers = {"Location": request.scope.get("root_path", "") + call_uri(sid)}
+        recordings: RecordingsOf = {}
         if placed.replayed:
             headers["Idempotency-Replayed"] = "true"
-        return Json(call_view(placed.parent, placed.legs), 202, headers)
+            recordings = await parts.recordings.of_calls([call.sid for call in (placed.parent, *placed.legs)])
+        return Json(call_view(placed.parent, placed.legs, recordings), 202, headers)
 
     @router.post("/v1/dials/validate", **VALIDATE)
     async def validate(request: Request) -> Response:

@@ -10,7 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
 
-from app.api import schemas
+from app.api import number_schemas, schemas
 from app.runtime.settings import Settings
 
 TITLE = "Dial-to-SIP"
@@ -21,11 +21,20 @@ DESCRIPTION = (
 TAGS = [
     {"name": "Dials", "description": "Place calls."},
     {"name": "Calls", "description": "What became of them."},
+    {"name": "Numbers", "description": "What answers inbound calls."},
+    {"name": "Recordings", "description": "What was said."},
     {"name": "Deliveries", "description": "What your application was told, and when."},
     {"name": "Running it", "description": "Health and numbers."},
 ]
 # Shapes that only a request body or a problem has; FastAPI finds those of the answers by itself.
-_MODELS = (schemas.DialRequest, schemas.UpdateCall, schemas.ReplayFilter, schemas.Problem)
+_MODELS = (
+    schemas.DialRequest,
+    schemas.UpdateCall,
+    schemas.ReplayFilter,
+    schemas.Problem,
+    number_schemas.NewNumber,
+    number_schemas.NumberChanges,
+)
 
 
 def document(app: FastAPI, root_path: str = "") -> dict[str, Any]:
@@ -61,7 +70,7 @@ def _put_examples(found: dict[str, Any], app: FastAPI) -> None:
             for media_type, content in answer.get("content", {}).items():
                 if "example" in content:
                     for method in route.methods or ():
-                        written = found["paths"][route.path][method.lower()]["responses"][str(status)]
+                        written = found["paths"][route.path_format][method.lower()]["responses"][str(status)]
                         written["content"][media_type]["example"] = content["example"]
 
 

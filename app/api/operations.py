@@ -5,69 +5,16 @@ from typing import Any
 from starlette.responses import PlainTextResponse, Response
 
 from app.api import examples, schemas
+from app.api.describing import PAGE as _PAGE
+from app.api.describing import SID as _SID
+from app.api.describing import Operation
+from app.api.describing import answer as _answer
+from app.api.describing import body as _body
+from app.api.describing import errors as _errors
+from app.api.describing import query as _query
+from app.api.describing import schema as _schema
 from app.calls.call import Direction
 from app.calls.status import Status
-
-Operation = dict[str, Any]
-
-_PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-_RETRY_AFTER = {"Retry-After": {"description": "seconds", "schema": {"type": "integer"}}}
-_ERRORS: dict[int, str] = {
-    400: "Not a document: not well-formed, an encoding that is not read, a DOCTYPE, too deep; or a broken query string",
-    401: "Account sid or token is missing or wrong",
-    404: "There is nothing of that name in this account",
-    408: "The body did not arrive within 15 s",
-    409: "It is too late for that, or the Idempotency-Key was used for another request",
-    413: "The body is over 64 KiB",
-    415: "The Content-Type is missing or none that the operation reads",
-    422: "Understood, but not possible: every problem found, with its place",
-    429: "Too many requests",
-    500: "The service made a mistake; it is in its log",
-    503: "The database is away, or no worker is free in time",
-}
-_SID = {
-    "name": "sid",
-    "in": "path",
-    "required": True,
-    "description": "the call's sid",
-    "schema": {"type": "string", "pattern": schemas.CALL_SID},
-    "example": examples.SID,
-}
-
-
-def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    return {status: _error(status) for status in sorted({*statuses, 500})}
-
-
-def _error(status: int) -> dict[str, Any]:
-    answer: dict[str, Any] = {"description": _ERRORS[status], "content": _PROBLEM}
-    if status == 422:
-        answer["content"] = {
-            "application/problem+json": {**_PROBLEM["application/problem+json"], "example": examples.PROBLEM}
-        }
-    if status in (429, 503):
-        answer["headers"] = _RETRY_AFTER
-    if status == 401:
-        answer["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}}}
-    return answer
-
-
-def _answer(description: str, model: type, example: Any, **more: Any) -> dict[str, Any]:
-    content = {"application/json": {"example": example}, **more.pop("content", {})}
-    return {"description": description, "model": model, "content": content, **more}
-
-
-def _query(name: str, description: str, **schema: Any) -> dict[str, Any]:
-    return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
-
-
-def _body(content: dict[str, Any]) -> dict[str, Any]:
-    return {"required": True, "content": content}
-
-
-def _schema(model: type) -> dict[str, Any]:
-    return {"$ref": f"#/components/schemas/{model.__name__}"}
-
 
 _RCML = {
     "schema": {"type": "string"},
@@ -108,11 +55,12 @@ _DIAL_QUERY = [
         "explode": True,
     },
     _query("metadata", "a JSON object of strings, at most 4 KiB" + _ONLY_RCML, type="string"),
-    _query("caller", "SIP URI of the party that is called first" + _ONLY_RCML, type="string", maxLength=1278),
-    _query("from", "what the caller sees; default anonymous" + _ONLY_RCML, type="string", maxLength=509),
+    # Lengths are not said here: what is longer may be over the 16 KiB of a request's head, which the server refuses.
+    _query("caller", "SIP URI of the party that is called first" + _ONLY_RCML, type="string"),
+    _query("from", "what the caller sees; default anonymous" + _ONLY_RCML, type="string"),
     _query("callerTimeout", "seconds; default 60" + _ONLY_RCML, type="integer", minimum=1, maximum=600),
-    _query("callerUsername", "for digest authentication of the caller" + _ONLY_RCML, type="string", maxLength=255),
-    _query("callerPassword", "never shown again; JSON keeps it out of logs" + _ONLY_RCML, type="string", maxLength=255),
+    _query("callerUsername", "for digest authentication of the caller" + _ONLY_RCML, type="string"),
+    _query("callerPassword", "never shown again; JSON keeps it out of logs" + _ONLY_RCML, type="string"),
 ]
 _KEY = {
     "name": "Idempotency-Key",
@@ -165,10 +113,6 @@ VALIDATE: Operation = {
 }
 
 _TIME = "a date (that UTC day) or an RFC 3339 time"
-_PAGE = [
-    _query("pageSize", "calls or deliveries per page", type="integer", minimum=1, maximum=1000, default=50),
-    _query("pageToken", "from a nextPageUri", type="string"),
-]
 LIST_CALLS: Operation = {
     "operation_id": "listCalls",
     "tags": ["Calls"],

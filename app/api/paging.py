@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -30,11 +31,16 @@ def call_token(created_at: datetime, sid: str) -> str:
 
 def after_call(parameters: Parameters) -> tuple[datetime, str] | None:
     """What `call_token` was made of."""
+    return after_named(parameters, is_call_sid)
+
+
+def after_named(parameters: Parameters, fits: Callable[[str], bool]) -> tuple[datetime, str] | None:
+    """What `call_token` was made of, of other things than calls; `fits`: whether that can be a name of theirs."""
     match _decode(parameters):
         case None:
             return None
-        case [str(at), str(sid)] if (found := moment(at)) and is_call_sid(sid):
-            return found, sid
+        case [str(at), str(name)] if (found := moment(at)) and fits(name):
+            return found, name
     _refuse(parameters)
     return None
 

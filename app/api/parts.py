@@ -8,12 +8,16 @@ from app.calls.sid import AccountSid
 from app.dialing.hangup import HangUp
 from app.dialing.place import Place
 from app.dialing.replace import Replace
+from app.recordings.links import Links
+from app.recordings.storage import Shelves
 from app.runtime.settings import Settings
 from app.store.accounts import Accounts
 from app.store.calls import CallReads
 from app.store.database import Database
 from app.store.deliveries import Deliveries
+from app.store.numbers import Numbers
 from app.store.queue import DialQueue
+from app.store.recordings import RecordingRows
 from app.store.trace import TraceStore
 
 # Seconds until the account may ask again, or None: it may now. Called once per dial request.
@@ -35,6 +39,10 @@ class ApiParts:
     queue: DialQueue
     deliveries: Deliveries
     trace: TraceStore
+    numbers: Numbers
+    recordings: RecordingRows
+    shelves: Shelves
+    links: Links
     accounts: Accounts
     sip_policy: AddressPolicy
     http_policy: AddressPolicy

@@ -12,6 +12,7 @@ from app.calls.status import Status
 from app.rcml.codes import Code
 
 CALL_SID = r"^CA[0-9a-f]{32}$"
+RECORDING_SID = r"^RE[0-9a-f]{32}$"
 ACCOUNT_SID = r"^AC[0-9a-f]{32}$"
 
 CallSid = Annotated[str, Field(pattern=CALL_SID)]
@@ -30,15 +31,15 @@ _CALLER_ID = 'bob, sip:bob@example.com or "Bob" <sip:bob@example.com>; '
 _SIP_URI = r"^[sS][iI][pP]:."
 
 
-class _Shape(BaseModel):
+class Shape(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
 
-class _Strict(_Shape):
+class Strict(Shape):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
 
 
-class SipTarget(_Strict):
+class SipTarget(Strict):
     """One `<Sip>`: who is rung, and who is told about it."""
 
     uri: str = Field(
@@ -60,7 +61,7 @@ class SipTarget(_Strict):
     status_callback_event: Events | None = Field(None, description="default all four")
 
 
-class DialRequest(_Strict):
+class DialRequest(Strict):
     """A dial request in JSON; the names are RCML's own. null is absent."""
 
     sip: Annotated[list[SipTarget], Field(min_length=1, max_length=10)] | Annotated[str, Field(max_length=1278)] = (
@@ -116,14 +117,14 @@ class DialRequest(_Strict):
     metadata: dict[str, str] | None = Field(None, description="shown with the call; at most 4 KiB")
 
 
-class Validated(_Shape):
+class Validated(Shape):
     """What a dial request was understood as; passwords are masked."""
 
     json_: DialRequest | None = Field(alias="json", description="null when JSON cannot say it: other than one <Dial>")
     rcml: str
 
 
-class Call(_Shape):
+class Call(Shape):
     """One call: a parent, which a dial request creates, or a leg, one attempt to reach one target."""
 
     sid: CallSid
@@ -152,7 +153,7 @@ class Call(_Shape):
     dial_call_status: str | None = Field(description="of a parent: how the dial went")
     dial_call_sid: CallSid | None = Field(description="of a parent: the winner, else the last leg")
     dial_call_duration: int | None
-    recordings: list[str]
+    recordings: list[Annotated[str, Field(pattern=RECORDING_SID)]] = Field(description="their sids, as they began")
     legs: list["Call"] = Field(description="of a parent: one per target")
     rcml: str | None = Field(description="of a parent: its document, passwords masked")
     idempotency_key: str | None
@@ -160,14 +161,14 @@ class Call(_Shape):
     uri: str
 
 
-class CallPage(_Shape):
+class CallPage(Shape):
     """Calls, newest first."""
 
     calls: list[Call]
     next_page_uri: str | None = Field(description="null on the last page")
 
 
-class UpdateCall(_Strict):
+class UpdateCall(Strict):
     """How a call is to end, or what it is to do instead: exactly one of status, rcml and url. null is absent."""
 
     status: Literal["completed", "canceled"] | None = Field(
@@ -178,7 +179,7 @@ class UpdateCall(_Strict):
     method: Method | None = Field(None, description="of url; default POST")
 
 
-class CallEvent(_Shape):
+class CallEvent(Shape):
     """Something that happened to a call."""
 
     id: int = Field(description="grows within one call")
@@ -188,13 +189,13 @@ class CallEvent(_Shape):
     detail: dict[str, object]
 
 
-class CallEvents(_Shape):
+class CallEvents(Shape):
     """In the order in which they happened."""
 
     events: list[CallEvent]
 
 
-class Attempt(_Shape):
+class Attempt(Shape):
     """One HTTP try of a delivery."""
 
     number: int
@@ -205,14 +206,14 @@ class Attempt(_Shape):
     answer: str = Field(description="the first KiB")
 
 
-class Delivery(_Shape):
+class Delivery(Shape):
     """One event owed to one callback."""
 
     id: int
     message_id: str = Field(description="the header webhook-id, the same in every attempt")
     account_sid: Annotated[str, Field(pattern=ACCOUNT_SID)]
     call_sid: CallSid
-    sequence: int = Field(description="SequenceNumber of the callback")
+    sequence: int | None = Field(description="SequenceNumber of the callback; null: it tells of a recording")
     state: Literal["owed", "delivered", "dead"]
     method: Literal["GET", "POST"]
     url: str = Field(description="user information masked")
@@ -224,27 +225,27 @@ class Delivery(_Shape):
     attempts: list[Attempt]
 
 
-class Deliveries(_Shape):
+class Deliveries(Shape):
     """Of one call, in sequence."""
 
     deliveries: list[Delivery]
 
 
-class DeliveryPage(_Shape):
+class DeliveryPage(Shape):
     """Newest first."""
 
     deliveries: list[Delivery]
     next_page_uri: str | None
 
 
-class Participant(_Shape):
+class Participant(Shape):
     """Who takes part: the service itself first, then each peer, then the hosts of the callbacks."""
 
     name: str
     address: str
 
 
-class TracedMessage(_Shape):
+class TracedMessage(Shape):
     """One SIP message as it was on the wire, with credentials masked."""
 
     number: int = Field(description="from 1, in the order of time")
@@ -267,7 +268,7 @@ class TracedMessage(_Shape):
     data: str = Field(description="the whole message; bytes that are not UTF-8 are escaped")
 
 
-class TracedCallback(_Shape):
+class TracedCallback(Shape):
     """One HTTP attempt to tell a callback of an event."""
 
     call_sid: CallSid
@@ -281,7 +282,7 @@ class TracedCallback(_Shape):
     error: str | None
 
 
-class Trace(_Shape):
+class Trace(Shape):
     """The SIP messages of a call or leg, and what its callbacks were told, each in the order of time."""
 
     call_sid: CallSid
@@ -292,7 +293,7 @@ class Trace(_Shape):
     left_out: int = Field(description="messages that were not kept: over 200 or 256 KiB of one leg, or under pressure")
 
 
-class ReplayFilter(_Strict):
+class ReplayFilter(Strict):
     """Which deliveries to send again; everything that is left out narrows nothing."""
 
     state: Literal["owed", "delivered", "dead"] | None = Field(None, description="default dead")
@@ -301,13 +302,13 @@ class ReplayFilter(_Strict):
     created_before: AwareDatetime | None = None
 
 
-class Replayed(_Shape):
+class Replayed(Shape):
     """How many deliveries are owed again."""
 
     replayed: int
 
 
-class Health(_Shape):
+class Health(Shape):
     """Whether the process lives, or is ready."""
 
     status: Literal["ok", "ready", "not ready"]
@@ -315,7 +316,7 @@ class Health(_Shape):
     reasons: list[str] | None = Field(None, description="why it is not ready")
 
 
-class ProblemItem(_Shape):
+class ProblemItem(Shape):
     """One thing wrong with a request."""
 
     code: Code
@@ -325,7 +326,7 @@ class ProblemItem(_Shape):
     column: int | None = None
 
 
-class Problem(_Shape):
+class Problem(Shape):
     """RFC 9457: everything that is wrong, not only the first."""
 
     type: str = Field(description="leads to the explanation of the code")

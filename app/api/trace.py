@@ -13,6 +13,7 @@ from app.api.operations import TRACE, TRACE_PCAP, TRACE_SVG, TRACE_TEXT
 from app.api.parameters import no_parameters
 from app.api.parts import ApiParts
 from app.calls.call import Call
+from app.calls.change import UNNUMBERED
 from app.calls.event import Event
 from app.store.deliveries import DeliveryView
 from app.trace import pcap, svg
@@ -56,7 +57,8 @@ async def _story(request: Request, parts: ApiParts) -> Story:
     told: list[Told] = []
     happened: list[Happened] = []
     for one in {each.sid: each for each in (call, *legs)}.values():
-        deliveries = await parts.deliveries.for_call(request.state.account, one.sid)
+        owed = await parts.deliveries.for_call(request.state.account, one.sid)
+        deliveries = [delivery for delivery in owed if delivery.sequence != UNNUMBERED]  # those of the call's events
         told += [said for delivery in deliveries for said in _attempts(delivery)]
         if one.parent_sid is not None:
             happened += await _untold(one, {_event(delivery) for delivery in deliveries}, parts)

@@ -1,18 +1,25 @@
-"""Calls, events and deliveries as customers see them: the fields of contract section 2 and no other."""
+"""Calls, events, recordings and deliveries as customers see them: the fields of contract section 2 and no other."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.api.answers import time_text
 from app.calls.call import Call
+from app.calls.change import UNNUMBERED
+from app.calls.recording import Recording, RecordingState
+from app.calls.sid import CallSid, RecordingSid
+from app.recordings.links import Links
 from app.store.calls import StoredEvent
 from app.store.deliveries import AttemptView, DeliveryView
 
 View = dict[str, Any]
+RecordingsOf = Mapping[CallSid, Sequence[RecordingSid]]
+
+_NONE: RecordingsOf = {}
 
 
-def call_view(call: Call, legs: Sequence[Call] = ()) -> View:
-    """One call; `legs` are a parent's, with the same fields."""
+def call_view(call: Call, legs: Sequence[Call] = (), recordings: RecordingsOf = _NONE) -> View:
+    """One call; `legs` are a parent's, with the same fields; `recordings` of all of them, as they began."""
     return {
         "sid": call.sid,
         "accountSid": call.account_sid,
@@ -36,8 +43,8 @@ def call_view(call: Call, legs: Sequence[Call] = ()) -> View:
         "dialCallStatus": call.dial_call_status,
         "dialCallSid": call.dial_call_sid,
         "dialCallDuration": call.dial_call_duration,
-        "recordings": [],
-        "legs": [call_view(leg) for leg in legs],
+        "recordings": list(recordings.get(call.sid, ())),
+        "legs": [call_view(leg, (), recordings) for leg in legs],
         "rcml": call.rcml,
         "idempotencyKey": call.idempotency_key,
         "metadata": dict(call.metadata or {}),
@@ -59,13 +66,31 @@ def event_view(sid: str, stored: StoredEvent) -> View:
     }
 
 
+def recording_view(recording: Recording, links: Links) -> View:
+    there = recording.state is RecordingState.COMPLETED
+    return {
+        "sid": recording.sid,
+        "accountSid": recording.account_sid,
+        "callSid": recording.call_sid,
+        "source": recording.source,
+        "channels": recording.channels,
+        "status": recording.state,
+        "startTime": time_text(recording.started_at),
+        "endTime": time_text(recording.ended_at),
+        "duration": recording.duration,
+        "size": recording.size,
+        "url": links.url_of(recording.sid) if there else None,
+        "uri": f"/v1/recordings/{recording.sid}",
+    }
+
+
 def delivery_view(delivery: DeliveryView) -> View:
     return {
         "id": delivery.id,
         "messageId": delivery.message_id,
         "accountSid": delivery.account_sid,
         "callSid": delivery.call_sid,
-        "sequence": delivery.sequence,
+        "sequence": None if delivery.sequence == UNNUMBERED else delivery.sequence,
         "state": delivery.state,
         "method": delivery.method,
         "url": delivery.url,

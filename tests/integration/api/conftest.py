@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,14 +19,19 @@ from app.calls.address import AddressPolicy
 from app.dialing.hangup import HangUp
 from app.dialing.place import Place
 from app.dialing.replace import Replace
+from app.recordings.disk import DiskStorage
+from app.recordings.links import Links, link_key
+from app.recordings.storage import Shelves
 from app.runtime import log
 from app.runtime.settings import Settings
 from app.store.accounts import Accounts, FirstAccount
 from app.store.calls import CallReads
 from app.store.database import Database
 from app.store.deliveries import Deliveries
+from app.store.numbers import Numbers
 from app.store.placing import Placing
 from app.store.queue import DialQueue
+from app.store.recordings import RecordingRows
 from app.store.seal import Sealer
 from app.store.trace import TraceStore
 from tests.kit.service import free_port
@@ -68,7 +74,7 @@ def _plain_log() -> None:
 
 
 @pytest_asyncio.fixture
-async def parts(database: Database, sealer: Sealer) -> AsyncIterator[ApiParts]:
+async def parts(database: Database, sealer: Sealer, tmp_path: Path) -> AsyncIterator[ApiParts]:
     placing, calls, queue = (
         Placing(database, sealer),
         CallReads(database, sealer),
@@ -85,6 +91,10 @@ async def parts(database: Database, sealer: Sealer) -> AsyncIterator[ApiParts]:
         queue=queue,
         deliveries=Deliveries(database, sealer),
         trace=TraceStore(database),
+        numbers=Numbers(database, sealer),
+        recordings=RecordingRows(database, sealer),
+        shelves=Shelves(DiskStorage(tmp_path / "recordings")),
+        links=Links("https://dial.example", link_key("a key for tests")),
         accounts=Accounts(database, sealer),
         sip_policy=AddressPolicy("DIAL_SIP_ALLOW"),
         http_policy=AddressPolicy("DIAL_HTTP_ALLOW"),
