@@ -26,12 +26,12 @@ class Way:
     outbound: bool = False
 
     @asynccontextmanager
-    async def callees(self, *names: str, tcp: bool = False, code: str = "486") -> AsyncIterator[list[Sipp]]:
+    async def callees(self, *names: str, tcp: bool = False, **words: str) -> AsyncIterator[list[Sipp]]:
         """SIPp behind the proxy; all must be content in the end."""
         with ExitStack() as stack:
             running = []
             for name in names:
-                start = partial(Scenario(name).start, tcp=tcp, proxy=str(self.proxy.port), code=code)
+                start = partial(Scenario(name).start, tcp=tcp, proxy=str(self.proxy.port), **words)
                 running.append(stack.enter_context(await asyncio.to_thread(start)))
             yield running
             for name, callee in zip(names, running, strict=True):
@@ -101,7 +101,7 @@ async def _canceled(way: Way, lab: Lab) -> None:
 
 
 async def _refused(way: Way, lab: Lab) -> None:
-    async with way.callees("behind_a_proxy_refuses") as (callee,):
+    async with way.callees("behind_a_proxy_refuses", code="486", after="100") as (callee,):
         placed = await way.lab.place(way.target("udp", callee))
         await placed.reaches("ringing")
         await _ends(placed, "busy busy 486")
@@ -133,7 +133,8 @@ async def _both_of_two(way: Way, lab: Lab) -> None:
 
 async def _none_of_two(way: Way, lab: Lab) -> None:
     refuse = partial(way.callees, "behind_a_proxy_refuses")
-    async with refuse(code="486") as (busy,), refuse(code="603") as (declines,):
+    # In this order: 603 ends all branches, and the other phone would be cancelled before it could say that it is busy.
+    async with refuse(code="486", after="50") as (busy,), refuse(code="603", after="600") as (declines,):
         await _ends(await way.lab.place(way.target("fork", busy, declines)), "busy declined 603")
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.service import free_port
+from tests.kit.sipp import is_bound
 
 HOW_TO_GET_IT = "linphone is missing: apt-get install linphone-cli"
 _PATIENCE = 15.0  # seconds
@@ -94,7 +95,7 @@ def linphone(*, transport: str = "udp", early: bool = False) -> Iterator[Linphon
             env={**os.environ, "HOME": name},
         )
         try:
-            with _connected(folder / "pipe", process) as control:
+            with _connected(folder / "pipe", process, port) as control:
                 yield Linphone(process, port, transport, control, folder / "tone.wav")
         finally:
             process.kill()
@@ -119,15 +120,16 @@ def _write(folder: Path, port: int, transport: str, *, early: bool) -> None:
         tone.writeframes(b"".join(struct.pack("<h", round(8000 * math.sin(n * 0.35))) for n in range(80_000)))
 
 
-def _connected(path: Path, process: subprocess.Popen[bytes]) -> socket.socket:
-    """To its daemon, which takes commands once it runs."""
+def _connected(path: Path, process: subprocess.Popen[bytes], port: int) -> socket.socket:
+    """To its daemon, once that takes commands and calls."""
     control = socket.socket(socket.AF_UNIX)
     control.settimeout(_PATIENCE)
     end = time.monotonic() + _PATIENCE
     while True:
         with suppress(FileNotFoundError, ConnectionRefusedError):
-            control.connect(str(path))
-            return control
+            if is_bound(port):
+                control.connect(str(path))
+                return control
         assert process.poll() is None, f"linphone ended with {process.returncode}"
         assert time.monotonic() < end, "linphone did not start"
         time.sleep(0.02)  # a socket that is not there yet has no signal

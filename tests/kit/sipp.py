@@ -102,7 +102,7 @@ def _started(program: str, arguments: tuple[str, ...], folder: Path) -> Sipp:
 def _is_bound_in_time(port: int, process: subprocess.Popen[bytes]) -> bool:
     """False when it ended instead."""
     end = time.monotonic() + 10
-    while not _is_bound(port):
+    while not is_bound(port):
         if process.poll() is not None:
             return False
         assert time.monotonic() < end, "sipp did not bind its port"
@@ -110,7 +110,8 @@ def _is_bound_in_time(port: int, process: subprocess.Popen[bytes]) -> bool:
     return process.poll() is None
 
 
-def _is_bound(port: int) -> bool:
+def is_bound(port: int) -> bool:
+    """Whether somebody receives datagrams or connections there."""
     ending = f":{port:04X}"
     for table, states in (("udp", ("07",)), ("tcp", ("0A",))):
         for line in (Path("/proc/net") / table).read_text().splitlines()[1:]:
