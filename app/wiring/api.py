@@ -6,13 +6,16 @@ from app.api.server import serve as serve_http
 from app.dialing.hangup import HangUp
 from app.dialing.place import Place
 from app.dialing.replace import Replace
+from app.recordings.from_settings import links_of, shelves_of
 from app.runtime.settings import Settings
 from app.runtime.supervised import announce_ready
 from app.store.accounts import Accounts
 from app.store.calls import CallReads
 from app.store.deliveries import Deliveries
+from app.store.numbers import Numbers
 from app.store.placing import Placing
 from app.store.queue import DialQueue
+from app.store.recordings import RecordingRows
 from app.store.trace import TraceStore
 from app.wiring.home import local_host
 from app.wiring.role import http_policy, open_database, sip_policy
@@ -36,6 +39,10 @@ async def run_api(settings: Settings) -> int:
                 deliveries=Deliveries(database, sealer),
                 trace=TraceStore(database),
                 accounts=Accounts(database, sealer),
+                numbers=Numbers(database, sealer),
+                recordings=RecordingRows(database, sealer),
+                shelves=shelves_of(settings),
+                links=links_of(settings),
                 sip_policy=sip_policy(settings),
                 http_policy=http_policy(settings),
             )
