@@ -45,7 +45,7 @@ class Entry:
     usage: DialogUsage  # early; nothing has been sent in it
     offer: Remote | None  # None: the offer is ours to make
     media_host: str  # where the caller shall send its RTP
-    follow: Callable[[CallSid], None]  # whose call it is
+    follow: Callable[["SipArrival", CallSid], None]  # whose call it is
     ended: Callable[[], None]  # nothing more can come for it
 
 
@@ -96,7 +96,7 @@ class SipArrival(Conversation):
 
     def follow(self, call_sid: CallSid) -> None:
         self._call_sid = call_sid
-        self._entry.follow(call_sid)
+        self._entry.follow(self, call_sid)
 
     def ring(self) -> None:
         if not self._is_ringing:

@@ -49,6 +49,7 @@ class Session:
 
     def agree(self, remote: Remote, address: str) -> None:
         """The peer's description is in force; `address` is that of its c=, resolved and allowed."""
+        self._make_key(remote)
         self.remote = remote
         self._address = address
 
@@ -97,9 +98,13 @@ class Session:
 
     def answer(self, remote: Remote) -> bytes:
         """Our answer to an offer; the codec in use stays first if it is offered still."""
+        self._make_key(remote)
+        return self.local.answer(remote, prefer=self.remote.audio.name if self.remote else None)
+
+    def _make_key(self, remote: Remote) -> None:
+        """Who is offered a key answers with one of its own."""
         if remote.crypto is not None and self.local.key is None:
             self.local.key = new_key()
-        return self.local.answer(remote, prefer=self.remote.audio.name if self.remote else None)
 
     def _point(self, remote: Remote) -> None:
         self.media.update(

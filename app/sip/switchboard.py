@@ -107,7 +107,7 @@ class Switchboard:
         arrival = _arrival(engine, incoming, number)
         mark = _mark(request)
 
-        def follow(call_sid: CallSid | None) -> None:
+        def follow(leg: SipArrival, call_sid: CallSid | None) -> None:
             if self._on_leg is not None:
                 self._on_leg(request.call_id, call_sid, leg)
 
@@ -123,7 +123,7 @@ class Switchboard:
         self._arrivals[account.local_tag] = leg
         self._invites.add(mark)
         self._phone.calls[leg.call_id] = leg
-        follow(None)
+        follow(leg, None)
         leg.begin(lambda: self._hand_over(arrival, leg, on_arrival))
 
     def _hand_over(self, arrival: Arrival, leg: SipArrival, on_arrival: OnArrival) -> None:

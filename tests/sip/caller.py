@@ -1,12 +1,15 @@
-"""A caller whose every message a test writes: the requests of one call to the phone, over UDP on loopback."""
+"""A caller whose every message a test writes: the requests of one call to the phone, over UDP, TCP or TLS."""
 
 import asyncio
 import itertools
+import ssl
 from collections.abc import Sequence
 
 from app.calls.ports import Arrival, IncomingLeg
 from app.sip import build
 from app.sip.arrival import SipArrival
+from app.sip.framer import Framer
+from app.sip.headers import hostport
 from app.sip.message import SipMessage
 from tests.sip.conftest import Bench
 from tests.sip.peer import PATIENCE, Peer, sdp
@@ -19,14 +22,17 @@ _names = itertools.count(1)
 class Caller(Peer):
     """One call at a time: what follows an INVITE is in its dialog."""
 
-    def __init__(self, bench: Bench) -> None:
-        super().__init__(tag="caller")
+    transport = "UDP"
+
+    def __init__(self, bench: Bench, host: str = "127.0.0.1") -> None:
+        super().__init__(tag="caller", host=host)
         self.phone = bench.address
         self.legs: asyncio.Queue[SipArrival] = asyncio.Queue()
         self.arrivals: list[Arrival] = []
         self.known = {NUMBER}
         self.call_id = f"caller-{next(_names)}"
         self.newest_invite = b""
+        self.scheme = "sip"
         self._branches = itertools.count(1)
         self._cseq = 1
         self._bench = bench
@@ -56,7 +62,7 @@ class Caller(Peer):
         rows: list[build.Header] = [
             ("Via", self._via() + via),
             ("From", "<sip:ann@caller.test>;tag=caller"),
-            ("To", f"<sip:{NUMBER}@127.0.0.1>"),
+            ("To", f"<sip:{NUMBER}@service.test>"),
             ("Call-ID", self.call_id),
             ("CSeq", f"{self._cseq} INVITE"),
             ("Contact", self.contact),
@@ -65,7 +71,7 @@ class Caller(Peer):
         ]
         named = {name for name, _ in headers} | {without}
         rows = [*(row for row in rows if row[0] not in named), *headers]
-        data = build.request("INVITE", f"sip:{number}@127.0.0.1:{self.phone[1]}", rows, content)
+        data = build.request("INVITE", f"{self.scheme}:{number}@{hostport(*self.phone)}", rows, content)
         self.newest_invite = data
         self.send(data, self.phone)
         return SipMessage.decode(data)
@@ -126,4 +132,44 @@ class Caller(Peer):
         return leg, answer
 
     def _via(self) -> str:
-        return f"SIP/2.0/UDP 127.0.0.1:{self.port};branch=z9hG4bK{self.call_id}x{next(self._branches)}"
+        where = hostport(self.host, self.port)
+        return f"SIP/2.0/{self.transport} {where};branch=z9hG4bK{self.call_id}x{next(self._branches)}"
+
+
+class StreamCaller(Caller):
+    """The same on one connection; its Contact names a port at which nobody listens."""
+
+    def __init__(self, bench: Bench, context: ssl.SSLContext | None = None) -> None:
+        super().__init__(bench)
+        self.transport = "TCP" if context is None else "TLS"
+        self._context = context
+        self._writer: asyncio.StreamWriter | None = None
+        self._reading: asyncio.Task[None] | None = None
+        tls_port = bench.phone.endpoint.tls_port
+        if context is not None and tls_port is not None:
+            self.phone = (self.phone[0], tls_port)
+
+    @property
+    def contact(self) -> str:
+        return f"<{self.scheme}:ann@127.0.0.1:1;transport={self.transport.lower()}>"
+
+    async def open(self, port: int = 0) -> "StreamCaller":
+        reader, self._writer = await asyncio.open_connection(*self.phone, ssl=self._context)
+        self.port = self._writer.get_extra_info("sockname")[1]
+        self._reading = asyncio.create_task(self._read(reader))
+        return self
+
+    def close(self) -> None:
+        if self._writer is not None and self._reading is not None:
+            self._reading.cancel()
+            self._writer.close()
+
+    def send(self, data: bytes, to: tuple[str, int] | None = None) -> None:
+        assert self._writer is not None
+        self._writer.write(data)
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        framer = Framer()
+        while data := await reader.read(65536):
+            for message in framer.feed(data):
+                self.datagram_received(message, self.phone)
