@@ -37,6 +37,15 @@ async def surely(stage: Stage, request: dict[str, Any], seconds: float = 30) -> 
     return None
 
 
+async def placed(stage: Stage, count: int, *scripts: str, **dial: Any) -> list[str]:
+    """As `place`, but every one of them is taken, for a worker has just been killed; raises TimeoutError."""
+    sids = await asyncio.gather(*(surely(stage, stage.request(*scripts, **dial)) for _ in range(count)))
+    taken = [sid for sid in sids if sid]
+    if len(taken) < count:
+        raise TimeoutError(f"only {len(taken)} of {count} requests were taken within 30 s")
+    return taken
+
+
 class Steady:
     """`per_second` requests until stopped, each with its own script from the list in turn."""
 

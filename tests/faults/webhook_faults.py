@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 
 from tests.faults.customer_app import OTHER_HOSTS
-from tests.faults.load import Steady, place
+from tests.faults.load import Steady, place, placed, surely
 from tests.faults.stage import Stage
 from tests.faults.suite import fault
 from tests.faults.verdict import Told
@@ -23,7 +23,7 @@ async def unmarked(stage: Stage, calls: int) -> Told:
         async with await psycopg.AsyncConnection.connect(stage.database_url) as lock:
             await lock.execute("LOCK TABLE webhook_delivery IN SHARE ROW EXCLUSIVE MODE")
             heard = len(stage.receiver.entries()) + 8
-            await place(stage, calls, "r50-t200")
+            await placed(stage, calls, "r50-t200")
             await _until_attempted(stage, heard)
             await asyncio.sleep(0.2)
             stage.kill("webhooks")
@@ -78,7 +78,7 @@ async def misbehave(stage: Stage, calls: int) -> Told:
 @fault("endpoint-down-an-hour", calls=50, long=True, DIAL_WEBHOOK_RETRIES="0.083,0.5,5,30,120,300")
 async def endpoint_down(stage: Stage, calls: int) -> Told:
     """Endpoint down an hour, time scaled 60 to 1: all is delivered, late."""
-    await asyncio.gather(*(stage.dial(stage.request("r50-t200", path="down/60")) for _ in range(calls)))
+    await asyncio.gather(*(surely(stage, stage.request("r50-t200", path="down/60")) for _ in range(calls)))
     await stage.until_final(30)
     await stage.until_delivered(400)
     late = await stage.rows(

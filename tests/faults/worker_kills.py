@@ -6,7 +6,7 @@ import time
 
 import psycopg
 
-from tests.faults.load import place
+from tests.faults.load import place, placed
 from tests.faults.stage import Plan, Stage
 from tests.faults.suite import fault
 from tests.faults.verdict import Told
@@ -38,7 +38,7 @@ async def claimed(stage: Stage, calls: int) -> Told:
     for _ in range(stage.times):
         dialled = stage.callee.count("INVITE")
         async with await _held(stage, 4711) as lock:
-            await place(stage, calls, "r100-t500")
+            await placed(stage, calls, "r100-t500")
             await stage.until_rows(
                 "SELECT 1 FROM calls WHERE parent_sid IS NULL HAVING bool_and(worker_id IS NOT NULL OR epoch > 0)", 10
             )
@@ -60,7 +60,7 @@ async def _killed_while(stage: Stage, calls: int, script: str, seen: str, **dial
     killed: dict[str, float] = {}
     for _ in range(stage.times):
         before = stage.callee.count(seen)
-        sids = await place(stage, calls, script, **dial)
+        sids = await placed(stage, calls, script, **dial)
         await stage.until_heard(seen, before + calls, 20)
         killed |= stage.family(sids, stage.kill("worker"))
         await stage.until_final(30)
@@ -97,7 +97,7 @@ async def answered_unacknowledged(stage: Stage, calls: int) -> Told:
     killed: dict[str, float] = {}
     for _ in range(stage.times):
         rung, answered = stage.callee.count("180"), stage.callee.count("200")
-        sids = await place(stage, calls, "r3000")
+        sids = await placed(stage, calls, "r3000")
         await stage.until_heard("180", rung + calls, 20)
         frozen = stage.pids("worker")
         stage.kill("worker", signal.SIGSTOP)
@@ -118,8 +118,8 @@ async def answer_unwritten(stage: Stage, calls: int) -> Told:
         acknowledged = stage.callee.count("ACK")
         async with await _held(stage, 4713) as lock:
             # One writer for all: they must all be dialled before the first answer stops it.
-            sids = await place(stage, calls // 2, "r3000")
-            sids += await place(stage, calls - calls // 2, "direct-r3000")
+            sids = await placed(stage, calls // 2, "r3000")
+            sids += await placed(stage, calls - calls // 2, "direct-r3000")
             await stage.until_heard("ACK", acknowledged + calls, 20)
             killed |= stage.family(sids, stage.kill("worker"))
             await lock.execute("SELECT pg_advisory_unlock(4713)")
