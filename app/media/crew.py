@@ -62,14 +62,23 @@ class Crew:
         self._sweeper: asyncio.TimerHandle | None = None
 
     async def do(self, order: dict[str, Any], content: bytes = b"") -> bytes:
-        """What the process wrote. Raises CrewError; a process that failed otherwise than by a word is killed."""
+        """What the process wrote. Raises CrewError; a process that failed otherwise than by a word is killed.
+
+        One that had done other jobs may have died of anything: a fresh one is given the job then, once.
+        """
         try:
             async with asyncio.timeout(self._rules.patience):
                 await self._turn.acquire()
         except TimeoutError:
             raise TooSlow("too much else is being done") from None
         try:
-            return await self._do(order, content)
+            hand = self._idle.pop() if self._idle else _Hand(self._rules)
+            try:
+                return await self._do(hand, order, content)
+            except HandLost:
+                if hand.jobs < 2:
+                    raise  # a fresh process died of this very job
+                return await self._do(_Hand(self._rules), order, content)
         finally:
             self._turn.release()
 
@@ -88,8 +97,7 @@ class Crew:
         """Of the processes there are."""
         return [hand.pid for hand in (*self._idle, *self._busy)]
 
-    async def _do(self, order: dict[str, Any], content: bytes) -> bytes:
-        hand = self._idle.pop() if self._idle else _Hand(self._rules)
+    async def _do(self, hand: "_Hand", order: dict[str, Any], content: bytes) -> bytes:
         self._busy.add(hand)
         fit = False
         try:
@@ -105,9 +113,9 @@ class Crew:
         except TimeoutError:
             _LOST.labels(self._rules.module, "late").inc()
             raise TooSlow(f"it takes longer than {self._rules.seconds:g} s") from None
-        except HandLost:
+        except HandLost as error:
             _LOST.labels(self._rules.module, "died").inc()
-            _log.warning("crew.process_died", module=self._rules.module, pid=hand.pid)
+            _log.warning("crew.process_lost", module=self._rules.module, pid=hand.pid, error=str(error))
             raise
         finally:
             self._busy.discard(hand)
@@ -156,18 +164,25 @@ class _Hand:
         """Raises HandLost."""
         self.jobs = 0
         await self.kill()  # it had died while it was idle
-        with _closing_on_error(_memory_file(), _memory_file()) as files:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", self._rules.module, str(files[0]), str(files[1]),
-                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, pass_fds=files,
-                env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}, limit=_STATUS_LINE,
-            )  # fmt: skip
+        try:
+            files = await self._start()
+        except OSError as error:
+            raise HandLost(f"no process can be started: {error.strerror}") from None
         self._files = files
         try:
             async with asyncio.timeout(_START_WITHIN):
                 await self._answer()
         except TimeoutError:
             raise HandLost("its process does not start") from None
+
+    async def _start(self) -> tuple[int, int]:
+        with _closing_on_error(_memory_file(), _memory_file()) as files:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", self._rules.module, str(files[0]), str(files[1]),
+                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, pass_fds=files,
+                env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}, limit=_STATUS_LINE,
+            )  # fmt: skip
+        return files
 
     async def do(self, order: dict[str, Any], content: bytes) -> bytes:
         """Raises Refused, HandLost."""
@@ -180,7 +195,7 @@ class _Hand:
         try:
             self._process.stdin.write(json.dumps(order).encode() + b"\n")
             await self._process.stdin.drain()
-        except ConnectionError:
+        except (ConnectionError, RuntimeError):  # RuntimeError: uvloop's word for a pipe that it has closed
             raise HandLost("its process died") from None
         answer = await self._answer()
         os.ftruncate(to_read, 0)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Final, Protocol
 from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
 
 from prometheus_client import Counter
 
@@ -46,6 +47,7 @@ class Sounds:
         self._decoder = decoder
         self._speaker = speaker
         self._shelf = Shelf(cache_bytes)
+        self._decoding: WeakValueDictionary[AccountSid, asyncio.Lock] = WeakValueDictionary()
         self._running: dict[Hashable, asyncio.Task[Pcm | SourceError]] = {}
 
     async def fetched(self, account: AccountSid, url: str) -> Pcm:
@@ -55,7 +57,7 @@ class Sounds:
         if kept is not None and kept.fresh_until > asyncio.get_running_loop().time():
             _ASKED.labels("fetched", "kept").inc()
             return kept.sound
-        return await self._once(key, lambda: self._fetch(key, url))
+        return await self._once(key, lambda: self._fetch(key, account, url))
 
     async def spoken(self, text: str, *, voice: str | None, language: str | None) -> Pcm:
         """Raises SourceError."""
@@ -102,13 +104,13 @@ class Sounds:
             raise SourceError(str(result))  # one of its own for each who waits: tracebacks grow on a shared one
         return result
 
-    async def _fetch(self, key: Hashable, url: str) -> Pcm:
+    async def _fetch(self, key: Hashable, account: AccountSid, url: str) -> Pcm:
         kept = self._shelf.get(key)
         fetched = await self._media.get(url, kept.version if kept is not None else None)
         if fetched.content is None and kept is not None:
             sound, source = kept.sound, "unchanged"
         else:
-            sound, source = await self._decoded(url, fetched.content or b""), "fetched"
+            sound, source = await self._decoded(account, url, fetched.content or b""), "fetched"
         _ASKED.labels("fetched", source).inc()
         if fetched.may_keep and (fetched.fresh > 0 or fetched.version is not None):
             fresh_until = asyncio.get_running_loop().time() + fetched.fresh
@@ -117,9 +119,12 @@ class Sounds:
             self._shelf.drop(key)
         return sound
 
-    async def _decoded(self, url: str, content: bytes) -> Pcm:
+    async def _decoded(self, account: AccountSid, url: str, content: bytes) -> Pcm:
+        """One at a time for each account: whoever has long or hostile files decoded waits for them alone."""
+        turn = self._decoding.setdefault(account, asyncio.Lock())
         try:
-            return await self._decoder.decode(content)
+            async with turn:
+                return await self._decoder.decode(content)
         except SourceError as error:
             host = urlsplit(url).hostname
             _log.warning("media.not_decoded", host=host, size=len(content), error=str(error))
@@ -138,3 +143,6 @@ async def _whole(sound: Awaitable[Pcm]) -> Pcm | SourceError:
         return await sound
     except SourceError as error:
         return error
+    except Exception as error:  # a call goes on without this sound
+        _log.error("sound.broke", exc_info=error)
+        return SourceError("the sound cannot be had")

@@ -8,7 +8,7 @@ from prometheus_client import Histogram
 
 from app.calls.audio import RATE, Pcm
 from app.calls.sources import SourceError
-from app.media.crew import Crew, CrewError, HandLost, Rules
+from app.media.crew import Crew, CrewError, Rules
 
 _PROGRAM: Final = "app.media.speaker"
 _MAX_SECONDS: Final = 3600  # of speech; 4,096 digits in the slowest language come to a third of that
@@ -28,14 +28,11 @@ class Speaker:
         self._crew = Crew(Rules(_PROGRAM, hands, seconds, most=2 * RATE * _MAX_SECONDS))
 
     async def speak(self, text: str, *, voice: str | None, language: str | None) -> Pcm:
-        """Raises SourceError. A process that dies takes nothing along: the text is begun again, once."""
+        """Raises SourceError."""
         started = time.monotonic()
         order = {"text": text, "voice": voice, "language": language}
         try:
-            try:
-                return await self._crew.do(order)
-            except HandLost:
-                return await self._crew.do(order)
+            return await self._crew.do(order)
         except CrewError as error:
             raise SourceError(f"the text cannot be spoken: {error}") from None
         finally:

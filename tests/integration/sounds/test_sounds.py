@@ -161,6 +161,23 @@ async def test_killed_processes_are_not_missed_for_long(studio: Studio) -> None:
         assert await studio.sounds.spoken("the end", voice=None, language=None)
 
 
+async def test_one_accounts_files_leave_a_process_to_the_others() -> None:
+    async with Transport(Guard(ALLOWED), LIMITS) as transport, receiver() as there:
+        decoder, speaker = Decoder(hands=2, seconds=30.0), Speaker()
+        sounds = Sounds(MediaFetcher(transport), decoder, speaker)
+        there.otherwise = kit.status(200, FILE)
+        await sounds.fetched(ONE, there.url)
+        (stopped,) = decoder.pids
+        os.kill(stopped, signal.SIGSTOP)
+        waiting = [asyncio.create_task(sounds.fetched(ONE, f"{there.url}/{number}")) for number in range(4)]
+        await there.wait_for(5)
+        assert files.likeness(await sounds.fetched(OTHER, there.url + "/other"), SOURCE) > 0.99
+        assert not any(task.done() for task in waiting)
+        os.kill(stopped, signal.SIGCONT)
+        assert len({await task for task in waiting}) == 1
+        await sounds.stop()
+
+
 async def test_who_waits_when_the_service_stops_is_told_so(studio: Studio) -> None:
     async with receiver() as there:
         there.otherwise = kit.hang()

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -74,6 +75,36 @@ async def test_a_process_that_dies_is_replaced(crew: Crew, what: str) -> None:
     with pytest.raises(HandLost):
         await crew.do({"do": what})
     assert crew.pids == []
+    assert await echo(crew) == b"again"
+
+
+async def test_a_job_is_begun_again_once_when_a_process_dies_that_had_done_others(crew: Crew, tmp_path: Path) -> None:
+    order = {"do": "die once", "mark": str(tmp_path / "one")}
+    with pytest.raises(HandLost):
+        await crew.do(order)  # a fresh one: it died of the job
+    await echo(crew)
+    order = {"do": "die once", "mark": str(tmp_path / "two")}
+    assert await crew.do(order) == b"survived"
+    with pytest.raises(HandLost):
+        await crew.do({"do": "die"})
+
+
+async def test_one_killed_a_moment_ago_is_not_missed(crew: Crew) -> None:
+    for _ in range(5):
+        await echo(crew)
+        os.kill(crew.pids[0], signal.SIGKILL)
+        assert await echo(crew) == b"again"
+
+
+async def test_that_no_process_can_be_started_is_told(crew: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    opened = []
+    for _ in range(10):
+        with pytest.raises(HandLost, match="no process can be started"):
+            await echo(crew)
+        opened.append(len(os.listdir("/proc/self/fd")))
+    assert opened[-1] <= opened[2]
+    monkeypatch.undo()
     assert await echo(crew) == b"again"
 
 
