@@ -37,10 +37,10 @@ class Baresip:
     def tls_uri(self) -> str:
         return f"sip:bob@127.0.0.1:{self.port + 1};transport=tls"
 
-    def tell(self, command: str) -> None:
-        """A command of its menu: ``accept``, ``hangup``, ``hold``, ``resume``; returns when it has been carried out."""
+    def tell(self, command: str, params: str = "") -> None:
+        """A command of its menu: ``dial`` (a URI), ``accept``, ``hangup``, ``hold``…; returns when that is done."""
         with socket.create_connection(("127.0.0.1", self.control), 10) as control:
-            message = json.dumps({"command": command}).encode()
+            message = json.dumps({"command": command, **({"params": params} if params else {})}).encode()
             control.sendall(b"%d:%s," % (len(message), message))
             said = b""
             while b'"response":true' not in said:  # events come on the same connection
