@@ -33,6 +33,11 @@ def transcode(payload: bytes, from_: PayloadType, to: PayloadType) -> bytes:
     return payload if from_ is to else payload.translate(_BETWEEN[from_])
 
 
+def translation(from_: PayloadType, to: PayloadType) -> bytes | None:
+    """The table of `transcode`, for bytearray.translate; None when nothing changes."""
+    return None if from_ is to else _BETWEEN[from_]
+
+
 def _ulaw_to_linear() -> NDArray[np.int16]:
     code = ~np.arange(256, dtype=np.uint8)
     magnitude = ((((code & 0x0F).astype(np.int32) << 3) + 0x84) << ((code >> 4) & 7)) - 0x84

@@ -26,9 +26,10 @@ class Control:
         """The first report comes after half an interval (§6.2)."""
         self._due_at = now + _varied() / 2
 
-    def is_due(self, now: float) -> bool:
-        """Whether to report now."""
-        return now >= self._due_at
+    @property
+    def due_at(self) -> float:
+        """When to report next."""
+        return self._due_at
 
     def hear(self, heard: Heard, now: float) -> None:
         """Remember the peer's sender report, to which ours refers."""
@@ -46,7 +47,7 @@ class Control:
 
     def _compound(self, leg: RtpLeg, now: float, *, bye: bool) -> bytes:
         out = leg.outgoing
-        sender = SenderInfo(time.time(), out.timestamp, out.packets, out.octets) if out.packets else None
+        sender = SenderInfo(time.time(), out.clock(now), out.packets, out.octets) if out.packets else None
         return compound(out.ssrc, self._cname, sender=sender, block=self._block(leg, now), bye=bye)
 
     def _block(self, leg: RtpLeg, now: float) -> Block | None:

@@ -82,7 +82,7 @@ class RtpLeg(RTPClient):
     def read(self, length: int = FRAME, blocking: bool = True) -> bytes:
         """The next `length` samples heard, 2 bytes each (16 bit, little-endian, 8 kHz); silence where none came.
 
-        Never waits, whatever `blocking` says: it runs on the event loop.
+        What a bridge passes on is not kept for this. Never waits, whatever `blocking` says: it runs on the event loop.
         """
         return self._playout.read(length)
 
@@ -106,24 +106,39 @@ class RtpLeg(RTPClient):
             return _CATCH_UP
         return frames
 
-    def hear(self, packet: Packet, now: float) -> None:
-        """Take a packet of the peer; `now` in seconds."""
+    def say_in(self, codec: PayloadType) -> bool:
+        """Send with `codec` from now on, if the peer takes it: a bridge need not transcode then."""
+        if codec is not self.outgoing.codec:
+            number = next((number for number, takes in self.assoc.items() if takes is codec), None)
+            if number is None:
+                return False
+            self.outgoing.use(codec, number, self.outgoing.event_type)
+        return True
+
+    def hear(self, packet: Packet, now: float, *, keep: bool = True) -> Verdict | None:
+        """Take a packet of the peer; `now` in seconds. NEW and LATE ones are fit to be passed on.
+
+        `keep` False: nobody will `read` it.
+        """
         codec = self.assoc.get(packet.payload_type)
         if codec is None:
             self.counters.unknown_type += 1
-            return
+            return None
         reception = self.reception
         if reception is None or reception.ssrc != packet.ssrc:
             reception = self.reception = Reception(packet.ssrc)
             self._keys = KeyListener()
-        if not self._fresh(reception.accept(packet.sequence)):
-            return
+        verdict = reception.accept(packet.sequence)
+        if not self._fresh(verdict):
+            return verdict
         self.counters.received += 1
         if codec is PayloadType.EVENT:
             self._hear_key(packet)
-            return
+            return verdict
         reception.arrived(packet.timestamp, now * RATE)
-        self._playout.put(codec, packet.timestamp, packet.payload)
+        if keep:
+            self._playout.put(codec, packet.timestamp, packet.payload)
+        return verdict
 
     def _fresh(self, verdict: Verdict) -> bool:
         if verdict is Verdict.NEW:

@@ -64,6 +64,17 @@ class Reception:
         self._after_jump = (sequence + 1) & 0xFFFF
         return Verdict.JUMP
 
+    def follow(self, timestamp: int, at: float) -> None:
+        """`accept` and `arrived` of the very next number after `highest`, in one: most packets of a bridge are that."""
+        self._newest += 1
+        self._seen = (self._seen << 1 | 1) & _WINDOW_MASK
+        self.received += 1
+        self.arrived(timestamp, at)
+
+    def extended(self, sequence: int) -> int:
+        """A number that has come lately, extended as `highest` is."""
+        return self._newest - (self._newest - sequence & 0xFFFF)
+
     def arrived(self, timestamp: int, at: float) -> None:
         """Interarrival jitter (RFC 3550 A.8); `at` in RTP units."""
         transit = at - timestamp

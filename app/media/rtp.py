@@ -1,4 +1,4 @@
-"""One leg's RTP and RTCP sockets, from dial to last packet, and the pool they come from. Knows no signalling."""
+"""One leg's RTP and RTCP sockets and what is said on them, and the pool they come from. Knows no signalling."""
 
 import asyncio
 import ipaddress
@@ -6,18 +6,21 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
+from app.media.audio import LegAudio
 from app.media.control import Control
 from app.media.counters import Counters
 from app.media.latch import Latch, Source
 from app.media.leg import Assoc, RtpLeg
-from app.media.packet import Packet, unpack
+from app.media.packet import unpack
 from app.media.ports import BoundPair, PortPool, disconnect
+from app.media.relay import Send
 from app.media.rtcp import parse
 from app.media.srtp import Cipher, CipherError
 from app.media.ticker import FRAME_SECONDS, Ticker
 from app.runtime import log
 
 _LONGEST: Final = 2048  # bytes read of one packet; G.711 fits many times
+_CHORES: Final = 0.2  # seconds; while a bridge sends, a leg looks no more often for what else is due
 _STALL: Final = 50  # frames: this process slept for a second or more, so the peer's silence proves nothing
 _NOBODY: Final = ""
 
@@ -32,24 +35,28 @@ class RtpPool:
         self.ports = PortPool(host, ports)
         self.timeout = timeout
         self.ticker = ticker or Ticker()
+        self.buffer = bytearray(_LONGEST)  # of the packet that is being passed on: one loop, one packet at a time
 
     def open(self, *, dtmf: Callable[[str], None] | None = None) -> "RtpSession":
         """Bind an even port and its neighbour now; raises NoFreePort. `dtmf` gets each key once."""
         return RtpSession(self, self.ports.bind(), dtmf)
 
 
-class RtpSession:
-    """Bound from the moment it is made until `stop`; deaf and dumb until it is both connected and started."""
+class RtpSession(LegAudio):
+    """Bound from the moment it is made until `stop`; deaf and dumb until it is both connected and started.
+
+    While the peer holds, what is played waits.
+    """
 
     def __init__(self, pool: RtpPool, pair: BoundPair, dtmf: Callable[[str], None] | None) -> None:
+        super().__init__(pool.buffer, dtmf)
         self.local_host = pool.host
         self.local_port = pair.port
         self.on_silence: Callable[[], None] | None = None  # called at most once
         self.counters = Counters()
         self._pool = pool
         self._pair = pair
-        self._dtmf = dtmf
-        self._leg: RtpLeg | None = None
+        self._chores_at = 0.0
         self._latch = Latch(_NOBODY, 0)
         self._control = Control()
         self._rtcp_port: int | None = None  # the peer's, when its SDP names it
@@ -57,7 +64,7 @@ class RtpSession:
         self._loop: asyncio.AbstractEventLoop | None = None  # set while reading
         self._cipher: Cipher | None = None
         self._last_cipher: Cipher | None = None
-        self._started = self._stopped = False
+        self._started = False
         self._connected = False  # the RTP socket is, to the settled peer
         self._send = self._receive = False
         self._heard_at: float | None = None
@@ -74,14 +81,15 @@ class RtpSession:
 
         Raises ValueError when `assoc` has neither PCMU nor PCMA. An `address` that is no IP address sends nothing.
         """
-        leg = self._leg
+        leg = self.leg
         if leg is None:
-            leg = RtpLeg(self, assoc, address, port, dtmf=self._dtmf, counters=self.counters)
-            if self._stopped:  # a late answer: it is ACKed and ended, and wants a client meanwhile
+            leg = RtpLeg(self, assoc, address, port, dtmf=self.hear_key, counters=self.counters)
+            if self.stopped:  # a late answer: it is ACKed and ended, and wants a client meanwhile
                 return leg
-            self._leg = leg
+            self.leg = leg
         else:
             leg.negotiate(assoc)
+            self.interrupt()
         self.update(address, port, send=send, receive=receive, rtcp_port=rtcp_port)
         self._begin()
         return leg
@@ -94,6 +102,7 @@ class RtpSession:
         self._cipher = None
         if keys is not None:
             self._cipher = self._last_cipher = Cipher(*keys, before=self._last_cipher)
+        self.interrupt()
 
     def start(self) -> None:
         """Begin to read, and to send what is given or comfort silence; safe to call twice."""
@@ -105,7 +114,7 @@ class RtpSession:
 
         RTCP goes to the port after `port` unless the peer named another one (RFC 3605).
         """
-        if self._leg is None or self._stopped:
+        if self.leg is None or self.stopped:
             return
         named = _canonical(self._pair.rtp.family, address)
         if self._latch.negotiated != (named, port):
@@ -119,15 +128,16 @@ class RtpSession:
         self._rtcp_port = rtcp_port
         self._receive = receive
         self._send = send and port != 0 and named != _NOBODY
-        self._leg.outIP, self._leg.outPort = address, port
+        self.leg.outIP, self.leg.outPort = address, port
+        self.interrupt()
 
     def stop(self) -> None:
         """Say goodbye by RTCP, close the sockets and return the port; safe to call twice."""
-        if self._stopped:
+        if self.stopped:
             return
-        self._stopped = True
+        self.stopped = True
         self._pool.ticker.discard(self)
-        loop, leg, pair = self._loop, self._leg, self._pair
+        loop, leg, pair = self._loop, self.leg, self._pair
         try:
             if loop is not None and leg is not None:
                 loop.remove_reader(pair.rtp.fileno())
@@ -136,19 +146,32 @@ class RtpSession:
                 if self._send:
                     self._transmit_control(self._control.farewell(leg, loop.time()))
         finally:
-            self._loop = self.on_silence = self._leg = self._dtmf = None  # no cycle for the collector
+            self._loop = self.on_silence = None
             self._pool.ports.give_back(pair)
+            self.end()
         _log.debug("media.ended", port=self.local_port, **self.counters.settle())
+
+    def way_out(self) -> Send | None:
+        """How a bridge sends to the peer; None: nothing may be sent now, or something is being played."""
+        if not self._send or self._loop is None or self.voice.busy:
+            return None
+        return self._pair.rtp.send if self._connected and self._cipher is None else self._put
+
+    # --
 
     def tick(self, now: float, frames: int) -> None:
         """20 ms have passed; the ticker calls this."""
-        leg = self._leg
-        if leg is None or self._stopped:
+        leg = self.leg
+        if leg is None:
             return
+        out = leg.outgoing
+        if now < self._chores_at and now - out.relayed_at < out.patience and frames == 1 and not self.voice.busy:
+            return  # a bridge sends
+        self._chores_at = now + _CHORES
         if self._send:
-            for _ in range(leg.due(frames)):
-                self._transmit(leg.outgoing.frame())
-            if self._control.is_due(now):
+            for _ in range(leg.due(self.owed(now, frames))):
+                self._transmit(self.voice.frame(out) if self.voice.busy else out.frame())
+            if now >= self._control.due_at:
                 self._transmit_control(self._control.report(leg, now))
         else:
             leg.outgoing.skip(frames)
@@ -156,47 +179,75 @@ class RtpSession:
             self._listen_for_silence(now, frames)
 
     def _begin(self) -> None:
-        if not self._started or self._leg is None or self._stopped or self._loop is not None:
+        if not self._started or self.leg is None or self.stopped or self._loop is not None:
             return
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._pair.rtp.fileno(), self._on_rtp)
         self._loop.add_reader(self._pair.rtcp.fileno(), self._on_rtcp)
         self._control.begin(self._loop.time())
         self._pool.ticker.add(self)
+        self.interrupt()
 
     def _on_rtp(self) -> None:
         """One packet per wake-up: a flood at one leg leaves the others their turn."""
-        loop, leg = self._loop, self._leg
+        if self.outflow is not None and self._connected and self._cipher is None and self._loop is not None:
+            buffer = self._pool.buffer
+            try:
+                size = self._pair.rtp.recv_into(buffer)
+            except OSError:
+                return
+            now = self._loop.time()
+            if self.outflow.forward(size, now):
+                self._heard_at = now
+            else:
+                self._take(bytes(buffer[:size]), self._latch.peer)
+            return
         try:
             data, source = self._pair.rtp.recvfrom(_LONGEST)
         except OSError:  # nothing there after all, or the ICMP error of something we sent
             return
+        self._take(data, source[:2])
+
+    def _take(self, data: bytes, source: Source) -> None:
+        loop, leg = self._loop, self.leg
         if loop is None or leg is None:
             return
-        plain = data if self._cipher is None else self._cipher.show(data)
-        if plain is None:
-            self.counters.unauthentic += 1
-            return
-        packet = unpack(plain)
+        if self._cipher is not None:
+            plain = self._cipher.show(data)
+            if plain is None:
+                self.counters.unauthentic += 1
+                return
+            data = plain
+        packet = unpack(data)
         if packet is None:
             self.counters.malformed += 1
-        elif self._latch.admits(source[:2]) or self._may_latch(source[:2], packet, leg):
+        elif self._latch.admits(source):
             self._heard_at = now = loop.time()
-            leg.hear(packet, now)
+            self.hear(leg, packet, now)
+        elif packet.payload_type in leg.assoc and self._latch.judge(source, packet):
+            self._heard_at = now = loop.time()
+            self.hear(leg, packet, now)
+            if self._latch.admits(source):
+                self._keep_to(source)
         else:
             self.counters.strangers += 1
 
-    def _may_latch(self, source: Source, packet: Packet, leg: RtpLeg) -> bool:
-        """Whether a source that is not known yet is the peer. Never connect() before its first packet."""
-        if packet.payload_type not in leg.assoc or not self._latch.judge(source, packet):
-            return False
-        if self._latch.admits(source):
+    def _keep_to(self, source: Source) -> None:
+        """Connect to the settled peer, never before its first packet: sending costs a look-up less, and the kernel
+        keeps strangers out, so that nobody looks at a source again. What they have sent already is in the queue.
+        """
+        try:
+            self._pair.rtp.connect(source)
+        except OSError:
+            return  # as good without
+        while not self.stopped:
             try:
-                self._pair.rtp.connect(source)  # the kernel keeps strangers out, and sending costs a look-up less
-                self._connected = True
+                data, whose = self._pair.rtp.recvfrom(_LONGEST)
             except OSError:
-                self._connected = False  # as good without
-        return True
+                break
+            self._take(data, whose[:2])
+        self._connected = not self.stopped
+        self.interrupt()
 
     def _on_rtcp(self) -> None:
         try:
@@ -223,18 +274,22 @@ class RtpSession:
 
     def _transmit(self, packet: bytes | bytearray) -> None:
         try:
-            if self._cipher is not None:
-                packet = self._cipher.hide(packet)
-            if self._connected:
-                self._pair.rtp.send(packet)
-            else:
-                self._pair.rtp.sendto(packet, self._latch.peer)
+            self._put(packet)
             self.counters.sent += 1
         except (
             OSError,
             CipherError,
-        ):  # full buffer, no route, or the peer's port is closed: the next frame is another chance
+        ):  # full buffer, no route, the peer's port is closed: the next frame may get through
             self.counters.unsent += 1
+
+    def _put(self, packet: bytes | bytearray | memoryview) -> None:
+        """Raises OSError and CipherError."""
+        if self._cipher is not None:
+            packet = self._cipher.hide(packet)
+        if self._connected:
+            self._pair.rtp.send(packet)
+        else:
+            self._pair.rtp.sendto(packet, self._latch.peer)
 
     def _transmit_control(self, packet: bytes) -> None:
         host, port = self._latch.peer

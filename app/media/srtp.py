@@ -33,7 +33,7 @@ class Cipher:
     def __repr__(self) -> str:
         return "Cipher(…)"  # keys do not belong in logs
 
-    def hide(self, packet: bytes | bytearray) -> bytes:
+    def hide(self, packet: bytes | bytearray | memoryview) -> bytes:
         """RTP to SRTP; raises CipherError."""
         try:
             return self._out.protect(bytes(packet))

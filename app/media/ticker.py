@@ -74,14 +74,11 @@ class Ticker:
         if frames:
             for member in tuple(self._members):
                 if member in self._members:  # one member's beat may end another
-                    self._give(member, now, frames)
+                    try:
+                        member.tick(now, frames)
+                    except Exception:
+                        _log.exception("media.tick_failed")
         if self._members:
             self._timer = loop.call_at(self._beat.next_at, self._tick, loop)
         else:
             self._timer = None
-
-    def _give(self, member: Member, now: float, frames: int) -> None:
-        try:
-            member.tick(now, frames)
-        except Exception:
-            _log.exception("media.tick_failed")
