@@ -77,7 +77,7 @@ def test_make_env_makes_up_every_secret_that_compose_wants_and_none_twice() -> N
 
 def test_every_setting_that_is_written_about_exists_and_every_one_that_exists_is_in_the_readme() -> None:
     written = {
-        path: set(re.findall(r"DIAL_[A-Z_]+[A-Z]", (ROOT / path).read_text()))
+        path: set(re.findall(r"DIAL_[A-Z0-9_]+[A-Z]", (ROOT / path).read_text()))
         for path in ("README.md", "Dockerfile", "compose.yaml", "deploy/README.md", "deploy/make-env")
     }
     assert not {path: names - VARIABLES for path, names in written.items() if names - VARIABLES}

@@ -10,7 +10,6 @@ from app.calls.event import Event
 from app.calls.sid import CallSid, MessageId, RecordingSid
 from app.calls.status import Status
 
-
 UNNUMBERED = -1  # the sequence of a delivery that tells of something else than the call's own events
 
 
