@@ -64,6 +64,38 @@ def test_the_migrations_go_down_and_up_again(empty_database_url: str) -> None:
     assert migrate.current(empty_database_url) == head()
 
 
+# As the version before numbers and recordings wrote them: its workers go on while this one's schema is there.
+_OLD_CALL = (
+    "INSERT INTO calls (sid, account_sid, direction, from_uri, to_uri) VALUES (:sid, 'AC1', 'outbound-api', 'a', 'b')"
+)
+_NEW_ROWS = (
+    "INSERT INTO number (number, account_sid, url, method, fallback_method) VALUES ('1', 'AC1', 'u', 'GET', 'POST')",
+    "INSERT INTO call_replacement (call_sid, sealed) VALUES ('CA1', 'x')",
+    "INSERT INTO recording (sid, account_sid, call_sid, epoch, source, channels, started_at) "
+    "VALUES ('RE1', 'AC1', 'CA1', 1, 'DialVerb', 2, now())",
+    "UPDATE calls SET screening = 'accepted', has_caller = true, recording_sid = 'RE1' WHERE sid = 'CA1'",
+)
+
+
+def test_calls_outlive_the_step_to_two_parties_and_the_step_back(empty_database_url: str) -> None:
+    engine = sync_engine(empty_database_url)
+    with engine.begin() as connection:
+        config = migrate.alembic_config(connection)
+        command.upgrade(config, "0002")
+        connection.execute(text(_OLD_CALL), {"sid": "CA1"})
+        command.upgrade(config, "0003")
+        connection.execute(text(_OLD_CALL), {"sid": "CA2"})
+        stored = connection.execute(text("SELECT sid, has_caller, screening FROM calls ORDER BY sid")).all()
+        assert [tuple(row) for row in stored] == [("CA1", False, None), ("CA2", False, None)]
+        for sql in _NEW_ROWS:
+            connection.execute(text(sql))
+        command.downgrade(config, "0002")
+        assert connection.execute(text("SELECT array_agg(sid ORDER BY sid) FROM calls")).scalar() == ["CA1", "CA2"]
+        command.upgrade(config, "head")
+        assert connection.execute(text("SELECT count(*) FROM recording")).scalar() == 0
+    engine.dispose()
+
+
 async def test_a_database_without_schema_is_not_ready_and_a_migrated_one_is(
     empty_database_url: str, database: Database
 ) -> None:
