@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from tests.interop import kamailio_peer, phones, sipp_peer
+from tests.interop import bite, kamailio_peer, phones, sipp_peer
 from tests.interop.lab import Lab, lab_of
 from tests.interop.ledger import Proof, Result, run
 from tests.kit import baresip, kamailio, linphone, sipp
@@ -13,6 +13,13 @@ from tests.kit.service import Service, running_service
 from tests.kit.tls import Authority
 
 Found = dict[str, list[Result]]
+
+
+async def turn_every_check(folder: Path, *, only: str = "") -> Found:
+    """Every check of the SIPp scenarios the other way round."""
+    async with AsyncExitStack() as stack:
+        lab = await _lab(stack, folder / "plain")
+        return {"SIPp": await run([proof for proof in bite.proofs() if only in proof.name], lab)}
 
 
 async def call_everybody(folder: Path, *, only: str = "") -> Found:

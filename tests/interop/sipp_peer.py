@@ -89,9 +89,12 @@ class Scenario:
         text = self.text
         for word, value in words.items():
             text = text.replace(f"[{word}]", value)
-        text = expand(text)
+        return self.play(expand(text), tcp=tcp)
+
+    def play(self, plain: str, *, tcp: bool = False) -> "_Started":
+        """A callee for a plain scenario, with this one's arguments."""
         arguments = ("-timeout", "70", "-timeout_error", *self.root.get("arguments", "").split())
-        return _Started(sipp(*arguments, scenario=text, tcp=tcp or bool(self.root.get("tcp"))))
+        return _Started(sipp(*arguments, scenario=plain, tcp=tcp or bool(self.root.get("tcp"))))
 
     async def act(self, placed: Placed) -> None:
         match self.root.get("does"):
