@@ -1,5 +1,6 @@
 """Ending the incoming calls of a worker that died, from the facts that were stored."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -8,7 +9,7 @@ from app.calls.ports import Answered, DialogFacts
 from app.sip import build
 from tests.sip.caller import Caller
 from tests.sip.conftest import Bench, NewBench, told
-from tests.sip.peer import row
+from tests.sip.peer import PATIENCE, row
 
 
 @pytest.fixture
@@ -84,3 +85,19 @@ async def test_a_confirmed_incoming_call_gets_a_bye(bench: Bench, new_bench: New
     assert (bye.from_tag, bye.to_tag, bye.call_id) == (ok.to_tag, "caller", ok.call_id)
     assert bye.all("route") == [f"<sip:127.0.0.1:{caller.port};lr>"]
     assert bye.via_top is not None and bye.via_top.sent_by == f"127.0.0.1:{caller.phone[1]}"
+
+
+async def test_a_worker_that_was_started_at_the_dead_ones_port_hears_the_ack(
+    bench: Bench, new_bench: NewBench, caller: Caller
+) -> None:
+    restarted = await new_bench()
+    leg, invite = await caller.called()
+    facts = leg.facts()
+    await dies(bench)
+    facts["local"] = list(restarted.address)
+    await restarted.phone.hang_up_stranger(facts)
+    refusal = await caller.expect("503 INVITE")
+    caller.send(build.ack_for(invite, refusal), restarted.address)
+    async with asyncio.timeout(PATIENCE):
+        while restarted.phone._strangers is None or restarted.phone._strangers._unanswered:
+            await asyncio.sleep(0)
