@@ -1,6 +1,5 @@
 """Structured logging: one wide line per thing that happened, to stdout. Credentials and bodies never get here."""
 
-import atexit
 import io
 import logging
 import os
@@ -25,13 +24,13 @@ class Outlet(logging.Handler):
 
     def __init__(self, descriptor: int, *, kept: int = _KEPT) -> None:
         super().__init__()
-        self._descriptor = descriptor
+        self._descriptor = os.dup(descriptor)  # whatever becomes of the stream, this never is somebody else's file
         self._kept = kept
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._left_out = 0
+        self._ended = False
         self._thread = threading.Thread(target=self._write, name="log", daemon=True)
         self._thread.start()
-        atexit.register(self.close)
 
     def emit(self, record: logging.LogRecord) -> None:
         if self._lines.qsize() >= self._kept:
@@ -43,11 +42,15 @@ class Outlet(logging.Handler):
         self._lines.put(self.format(record) + "\n")
 
     def close(self) -> None:
-        """Write what waits, if it can be written soon."""
-        atexit.unregister(self.close)
+        """Write what waits, if it can be written soon; `logging` does it when the process ends. Safe to call twice."""
+        super().close()
+        if self._ended:
+            return
+        self._ended = True
         self._lines.put(None)
         self._thread.join(_LAST_SECONDS)
-        super().close()
+        if not self._thread.is_alive():
+            os.close(self._descriptor)
 
     def _write(self) -> None:
         while (line := self._lines.get()) is not None:
