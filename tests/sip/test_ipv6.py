@@ -11,6 +11,7 @@ from app.calls.address import AddressPolicy
 from app.calls.outcome import Reason
 from app.media.packet import Packet, pack
 from app.sip.message import SipMessage
+from app.sip.transaction import Timing
 from tests.sip.conftest import Bench, NewBench, answered, outcome_of
 from tests.sip.peer import PATIENCE, Peer, sdp
 
@@ -20,7 +21,7 @@ HOME = "::1"
 @pytest.fixture
 async def bench6(new_bench: NewBench) -> Bench:
     policy = AddressPolicy("DIAL_SIP_ALLOW", (ipaddress.ip_network("::1/128"),))
-    return await new_bench(host=HOME, policy=policy, ports=range(41200, 41240))
+    return await new_bench(host=HOME, policy=policy, ports=range(41200, 41240), timing=Timing())
 
 
 @pytest.fixture

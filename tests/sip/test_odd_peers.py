@@ -5,8 +5,15 @@ import pytest
 from app.calls.outcome import Reason
 from app.sip import build
 from app.sip.message import SipMessage
-from tests.sip.conftest import Bench, answered, outcome_of
+from app.sip.transaction import Timing
+from tests.sip.conftest import Bench, NewBench, answered, outcome_of
 from tests.sip.peer import Peer, row, sdp
+
+
+@pytest.fixture
+async def bench(new_bench: NewBench) -> Bench:
+    """With the RFC's timers: nothing here waits for one, and a busy machine brings no retransmission."""
+    return await new_bench(timing=Timing())
 
 
 async def talk(bench: Bench, peer: Peer, **more: object) -> SipMessage:

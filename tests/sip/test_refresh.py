@@ -6,7 +6,8 @@ from app.calls.outcome import Reason
 from app.calls.status import Status
 from app.sip.message import SipMessage
 from app.sip.session_timer import SessionTimer
-from tests.sip.conftest import Bench, answered, outcome_of
+from app.sip.transaction import Timing
+from tests.sip.conftest import Bench, NewBench, answered, outcome_of
 from tests.sip.peer import Peer, sdp
 
 
@@ -66,8 +67,9 @@ async def test_a_refused_refresh_is_tried_again(bench: Bench, peer: Peer) -> Non
 
 
 async def test_after_a_491_the_refresh_comes_again_soon_and_not_when_the_session_is_dead(
-    bench: Bench, peer: Peer, monkeypatch: pytest.MonkeyPatch
+    new_bench: NewBench, peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    bench = await new_bench(timing=Timing())
     dues = iter((0.05, 3600.0))
     monkeypatch.setattr(SessionTimer, "due", property(lambda timer: next(dues)))
     monkeypatch.setattr("app.sip.renegotiation._GLARE", (0.021, 0.04))

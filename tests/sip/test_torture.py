@@ -10,7 +10,8 @@ import pytest
 from app.sip import build
 from app.sip.framer import Framer
 from app.sip.message import SipMessage
-from tests.sip.conftest import Bench, answered, outcome_of
+from app.sip.transaction import Timing
+from tests.sip.conftest import Bench, NewBench, answered, outcome_of
 from tests.sip.peer import PATIENCE, Peer
 from tests.sip.torture import invalid, semantics, valid
 
@@ -66,6 +67,12 @@ def barrier(transport: str) -> bytes:
         ("Max-Forwards", "70"),
     ]
     return build.request("OPTIONS", "sip:phone@127.0.0.1", rows)
+
+
+@pytest.fixture
+async def bench(new_bench: NewBench) -> Bench:
+    """With the RFC's timers: nothing here waits for one, and a busy machine brings no retransmission."""
+    return await new_bench(timing=Timing())
 
 
 @pytest.fixture

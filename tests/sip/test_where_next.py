@@ -10,10 +10,17 @@ from app.calls.outcome import Reason
 from app.calls.ports import Ended, Moved
 from app.calls.status import Status
 from app.sip.message import SipMessage
+from app.sip.transaction import Timing
 from tests.sip.conftest import Bench, NewBench, answered, outcome_of, told
 from tests.sip.peer import Peer, row
 
 CREDENTIALS = {"username": "alice", "password": "secret"}
+
+
+@pytest.fixture
+async def bench(new_bench: NewBench) -> Bench:
+    """With the RFC's timers: nothing here waits for one, and a busy machine brings no retransmission."""
+    return await new_bench(timing=Timing())
 
 
 def challenge(peer: Peer, request: SipMessage, nonce: str, *, code: int = 401, more: str = "") -> None:
