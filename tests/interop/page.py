@@ -14,7 +14,7 @@ page from a run: it calls every peer below from a running service, through the A
 checks the messages, the record and the callbacks of each call. `./test` does the same and fails when it finds something
 else than this page says; versions may differ.
 
-✓: every call about it went as it should. –: the peer does not offer it, or the Debian package is built without it.
+✓: every call about it went as it should. –: no call was about it, mostly because Debian's package does not offer it.
 
 """
 
