@@ -114,6 +114,7 @@ async def test_our_hang_up_is_a_bye_along_the_route(bench: Bench, caller: Caller
 
 @pytest.mark.parametrize(("code", "phrase"), [(486, "Busy Here"), (603, "Not today"), (404, "Line\nbreak")])
 async def test_a_refusal_is_repeated_until_its_ack(bench: Bench, caller: Caller, code: int, phrase: str) -> None:
+    caller.hears_repeats = True
     leg, invite = await caller.called()
     leg.reject(code, phrase)
     first = await caller.expect(f"{code} INVITE")
@@ -139,6 +140,7 @@ async def test_hanging_up_before_the_answer_is_a_480(bench: Bench, caller: Calle
 
 
 async def test_a_cancel_ends_it(bench: Bench, caller: Caller) -> None:
+    caller.hears_repeats = True
     leg, invite = await caller.called()
     leg.ring()
     ringing = await caller.expect("180 INVITE")
@@ -176,6 +178,7 @@ async def test_a_bye_before_the_answer_ends_it(bench: Bench, caller: Caller) -> 
 
 
 async def test_the_200_is_repeated_until_the_ack_and_then_no_more(bench: Bench, caller: Caller) -> None:
+    caller.hears_repeats = True
     leg, _ = await caller.called()
     leg.answer()
     first = await caller.expect("200 INVITE")
@@ -204,6 +207,7 @@ async def test_an_answer_that_is_never_acknowledged_ends_with_a_bye(bench: Bench
 
 
 async def test_hanging_up_between_200_and_ack_sends_the_bye_after_the_ack(bench: Bench, caller: Caller) -> None:
+    caller.hears_repeats = True
     leg, _ = await caller.called()
     leg.answer()
     ok = await caller.expect("200 INVITE")
@@ -328,6 +332,7 @@ async def test_the_same_request_on_two_ways_is_merged(caller: Caller) -> None:
 
 
 async def test_an_invite_that_is_repeated_gets_the_newest_answer_again(caller: Caller) -> None:
+    caller.hears_repeats = True
     leg, _ = await caller.called()
     leg.ring()
     first = await caller.expect("180 INVITE")
@@ -345,6 +350,7 @@ async def test_an_invite_expires(bench: Bench, caller: Caller) -> None:
 
 
 async def test_ringing_is_said_again_each_minute(caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    caller.hears_repeats = True
     monkeypatch.setattr("app.sip.answering._AGAIN", 0.05)
     leg, _ = await caller.called()
     leg.ring()

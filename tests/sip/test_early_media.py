@@ -9,8 +9,14 @@ import pytest
 
 from app.calls.ports import Answered, Ended, Moved, Progress, Silence
 from app.sip.conversation import Conversation
+from app.sip.transaction import Timing
 from tests.sip.conftest import Bench, NewBench, answered, outcome_of, told
 from tests.sip.peer import PATIENCE, Peer, row, sdp
+
+
+@pytest.fixture
+async def bench(new_bench: NewBench) -> Bench:
+    return await new_bench(timing=Timing())  # no timer is tested here
 
 
 @dataclass
@@ -198,7 +204,7 @@ async def test_when_the_call_goes_elsewhere_nothing_more_is_said_to_whom_it_left
 
 
 async def test_silence_before_the_answer_is_no_fault_and_after_it_is(new_bench: NewBench, peer: Peer) -> None:
-    bench = await new_bench()
+    bench = await new_bench(timing=Timing())
     bench.media.timeout = 0.1
     leg = await bench.call(peer.uri)
     invite = await peer.expect("INVITE")

@@ -9,7 +9,8 @@ import pytest
 
 from app.calls.ports import Pressed
 from app.sip.keys import By, KeyPresses
-from tests.sip.conftest import Bench, answered, told
+from app.sip.transaction import Timing
+from tests.sip.conftest import Bench, NewBench, answered, told
 from tests.sip.peer import Peer, sdp
 
 Presses = list[tuple[str, By]]
@@ -20,6 +21,11 @@ _sequence = itertools.count(1)
 def event(key: str, at: int) -> bytes:
     """The first packet of a press."""
     return struct.pack("!BBHIIBBH", 0x80, 0x80 | 101, next(_sequence), at, 4711, "0123456789*#ABCD".index(key), 10, 160)
+
+
+@pytest.fixture
+async def bench(new_bench: NewBench) -> Bench:
+    return await new_bench(timing=Timing())  # no timer is tested here
 
 
 @pytest.fixture
