@@ -30,7 +30,7 @@ async def test_it_renders_behind_a_prefix_and_shows_what_an_operation_answers(ap
             await asyncio.sleep(0.01)
         await tab.goto(f"http://127.0.0.1:{port}/dial/docs")
         await tab.locator(".opblock").first.wait_for()
-        assert await tab.locator(".opblock").count() == 17
+        assert await tab.locator(".opblock").count() == 27
         await tab.locator(".btn.authorize").click()
         await tab.locator("input[name=username]").fill(api.account.sid)
         await tab.locator("input[name=password]").fill(api.account.token)
