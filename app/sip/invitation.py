@@ -118,7 +118,8 @@ class Invitation:
             record_routes=response.all("record-route"),
             confirmed=confirmed,
         )
-        if confirmed:
+        if confirmed and tag not in self._confirmed:
+            usage.ended = False  # a BYE that came before the 2xx ended nothing (§15): ours must still go
             self._confirmed.add(tag)
         return usage
 

@@ -93,3 +93,18 @@ async def test_a_flood_in_a_dialog_is_not_all_remembered_and_its_bye_is(bench: B
     assert bench.phone.endpoint.transactions <= 1_010
     peer.ask(invite, "BYE")
     await peer.expect("200 BYE")
+
+
+async def test_a_bye_before_the_2xx_does_not_take_the_place_of_ours(bench: Bench, peer: Peer) -> None:
+    leg = await bench.call(peer.uri)
+    invite = await peer.expect("INVITE")
+    peer.answer(invite, 180)
+    peer.ask(invite, "BYE")
+    await peer.expect("200 BYE")
+    peer.accept(invite)
+    await peer.expect("ACK")
+    await answered(leg)
+    leg.hang_up()
+    peer.answer(await peer.expect("BYE"), 200)
+    await peer.silence(bench.address)
+    assert not bench.phone.calls
