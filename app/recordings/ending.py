@@ -38,7 +38,7 @@ class Endings:
         _ENDED.labels(kept.state).inc()
         _SECONDS.inc(kept.duration)
         _log.info(
-            "recording.ended",
+            "recording.kept" if kept.location else "recording.absent",
             recording=recording.sid,
             call=recording.call_sid,
             state=kept.state,

@@ -18,9 +18,11 @@ _WILDCARDS = ("0.0.0.0", "::", "")
 
 
 def keeper_of(settings: Settings, database: Database, sealer: Sealer, clock: Clock) -> Keeper:
-    """A worker's."""
+    """A worker's, with the spool that its recorder writes to."""
     rows, calls = RecordingRows(database, sealer), CallReads(database, sealer)
-    return Keeper(KeeperParts(rows, calls, shelves_of(settings), links_of(settings), spool_of(settings), clock))
+    spool = spool_of(settings)
+    spool.make()
+    return Keeper(KeeperParts(rows, calls, shelves_of(settings), links_of(settings), spool, clock))
 
 
 def retention_of(settings: Settings, database: Database, sealer: Sealer, clock: Clock) -> Retention:

@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.calls.sid import RecordingSid, is_recording_sid
+from app.runtime import log
 
 RUNNING = ".wav.part"  # written at least once a second
 WHOLE = ".wav"
 _QUIET = 5.0  # seconds without a write, after which nobody can be recording into it
+
+_log = log.get(__name__)
 
 
 class InOtherHands(Exception):
@@ -25,8 +28,12 @@ class Spool:
 
     folder: Path
 
-    def whole(self, sid: RecordingSid) -> Path:
-        return self.folder / f"{sid}{WHOLE}"
+    def make(self) -> None:
+        """Make sure that it is there. A worker that cannot have one runs its calls all the same, unrecorded."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            _log.error("recording.no_spool", folder=str(self.folder), error=error.strerror, remedy="see DIAL_DATA_DIR")
 
     def quiet(self) -> dict[RecordingSid, Path]:
         """The files that nobody has written to lately."""
