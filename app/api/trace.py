@@ -49,10 +49,12 @@ _NOT_SNIFFED = {"X-Content-Type-Options": "nosniff"}
 
 
 async def _story(request: Request, parts: ApiParts) -> Story:
-    """Of a parent with all its legs. Raises NotFound, also for another account's call."""
+    """Of a parent with all its legs, its caller's first. Raises NotFound, also for another account's call."""
     call = await find_call(request, parts)
     no_parameters(request)
-    legs = (await parts.calls.legs([call.sid]))[call.sid] if call.parent_sid is None else [call]
+    legs = [call]
+    if call.parent_sid is None:
+        legs = ([call] if call.has_caller else []) + (await parts.calls.legs([call.sid])).get(call.sid, [])
     copies, left_out = await parts.trace.read([leg.sid for leg in legs], call.created_at)
     told: list[Told] = []
     happened: list[Happened] = []
@@ -60,7 +62,7 @@ async def _story(request: Request, parts: ApiParts) -> Story:
         owed = await parts.deliveries.for_call(request.state.account, one.sid)
         deliveries = [delivery for delivery in owed if delivery.sequence != UNNUMBERED]  # those of the call's events
         told += [said for delivery in deliveries for said in _attempts(delivery)]
-        if one.parent_sid is not None:
+        if one.parent_sid is not None or one.has_caller:
             happened += await _untold(one, {_event(delivery) for delivery in deliveries}, parts)
     return Story(call, legs, copies, left_out, told, happened)
 

@@ -63,19 +63,14 @@ class Place:
         return PlacedCall(stored[0], stored[1:], replayed=False)
 
     def _with_whole_caller_ids(self, request: DialRequest) -> DialRequest:
-        verbs = tuple(self._whole(verb) if isinstance(verb, Dial) else verb for verb in request.document.verbs)
+        verbs = tuple(
+            with_whole_caller_id(verb, self._local_host) if isinstance(verb, Dial) else verb
+            for verb in request.document.verbs
+        )
         caller = request.caller
         if caller is not None and isinstance(caller.from_, str):
-            caller = replace(caller, from_=self._at_home(caller.from_, caller.uri))
+            caller = replace(caller, from_=_at_home(caller.from_, caller.uri, self._local_host))
         return replace(request, document=replace(request.document, verbs=verbs), caller=caller)
-
-    def _whole(self, dial: Dial) -> Dial:
-        if not isinstance(dial.caller_id, str):
-            return dial
-        return replace(dial, caller_id=self._at_home(dial.caller_id, dial.targets[0].uri))
-
-    def _at_home(self, user: str, target: SipUri) -> NameAddr:
-        return NameAddr(SipUri("sip", self._local_host(target), user))
 
     async def _as_it_is_now(self, account: AccountSid, placed: Replayed) -> PlacedCall:
         parent = await self._calls.get(account, placed.sid)
@@ -83,6 +78,13 @@ class Place:
             raise NotFound(placed.sid)
         legs = await self._calls.legs([parent.sid])
         return PlacedCall(parent, legs.get(parent.sid, []), replayed=True)
+
+
+def with_whole_caller_id(dial: Dial, local_host: LocalHost) -> Dial:
+    """A bare user gets the host that its targets see us at."""
+    if not isinstance(dial.caller_id, str):
+        return dial
+    return replace(dial, caller_id=_at_home(dial.caller_id, dial.targets[0].uri, local_host))
 
 
 def new_legs(parent: Call | NewCall, dial: Dial, *, first_index: int, number: NameAddr | None = None) -> list[NewCall]:
@@ -115,6 +117,10 @@ def number_of(caller: CallerOrder) -> NameAddr:
 def who(caller_id: CallerId | None) -> NameAddr:
     """A placed plan has whole addresses only."""
     return caller_id if isinstance(caller_id, NameAddr) else ANONYMOUS
+
+
+def _at_home(user: str, target: SipUri, local_host: LocalHost) -> NameAddr:
+    return NameAddr(SipUri("sip", local_host(target), user))
 
 
 def _parties(request: DialRequest) -> tuple[str, str]:

@@ -31,7 +31,7 @@ from app.dialing.interpret import Ending, Fate, Script, Sources
 from app.dialing.leg import Leg
 from app.dialing.legbook import LegBook
 from app.dialing.perform import DialResult, OutcomeOf, Race, Setting
-from app.dialing.place import new_legs, number_of, who
+from app.dialing.place import LocalHost, new_legs, number_of, who, with_whole_caller_id
 from app.dialing.record import Journal, Record
 from app.dialing.screen import Screener
 from app.rcml import serial
@@ -55,6 +55,7 @@ class Running:
     clock: Clock
     add_legs: AddLegs  # stores the legs of a later Dial, once however often it is asked; raises Fenced, Unavailable
     sources: Sources
+    local_host: LocalHost  # for a bare callerId in a document that was fetched
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +243,7 @@ class RunningDial:
         return await self._script.run(document)
 
     async def _dial(self, dial: Dial) -> Parameters:
+        dial = with_whole_caller_id(dial, self._parts.local_host)
         number = self._number
         calls = await self._legs_of(dial, number)
         parts = self._parts

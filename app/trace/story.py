@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.calls.call import Call
+from app.calls.call import Call, Direction
 from app.calls.sid import CallSid
 from app.calls.wire import Address, LeftOut, WireCopy, address_text
 from app.trace.glance import Glance, Kind, credentials, glance
@@ -177,9 +177,14 @@ def _peer(
 ) -> Participant:
     of_peer = [arrow for arrow in arrows if arrow.peer == column]
     legs = {arrow.leg for arrow in of_peer}
-    users = dict.fromkeys(_user(leg.to_uri) for leg in story.legs if numbers[leg.sid] in legs)
+    users = dict.fromkeys(_user(_party(leg)) for leg in story.legs if numbers[leg.sid] in legs)
     transports = dict.fromkeys(arrow.copy.transport for arrow in of_peer)
     return Participant(", ".join(users) or "peer", f"{address_text(address)} {'/'.join(transports)}")
+
+
+def _party(leg: Call) -> str:
+    """Who is at the other end."""
+    return leg.from_uri if leg.direction is Direction.INBOUND else leg.to_uri
 
 
 def _user(uri: str) -> str:

@@ -18,6 +18,7 @@ from app.store.outbox import Outbox
 from app.store.seal import Sealer
 from app.webhooks.documents import DocumentFetcher
 from app.webhooks.guard import Guard
+from app.webhooks.keyring import Keyring
 from app.webhooks.media_fetch import LIMITS, MediaFetcher
 from app.webhooks.transport import Transport
 from app.wiring.role import http_policy, sip_policy
@@ -49,7 +50,7 @@ def supplies(settings: Settings, database: Database, sealer: Sealer, clock: Stea
     keeper = keeper_of(settings, database, sealer, clock)
     sounds = Sounds(MediaFetcher(to_files), Decoder(), Speaker())
     sources = Sources(
-        documents=DocumentFetcher(to_application, Outbox(database, sealer).secrets),
+        documents=DocumentFetcher(to_application, Keyring(Outbox(database, sealer).secrets).of),
         sounds=sounds,
         studio=Studio(_NoRecorder(), keeper, clock),
         rules=Rules(sip_policy(settings), http_policy(settings)),

@@ -17,6 +17,7 @@ from app.store.queue import DialQueue
 from app.store.trace import TraceStore
 from app.trace.hep import as_hep
 from app.trace.redact import redact
+from app.wiring.home import local_host
 from app.wiring.phone import started_phone
 from app.wiring.role import await_schema, cancel, open_database, until_stopped
 from app.wiring.sources import supplies
@@ -56,7 +57,7 @@ async def run_worker(settings: Settings) -> int:
                 database=database,
                 queue=queue,
                 lease=lease,
-                running=Running(phone, changes, clock, add_legs, supply.sources),
+                running=Running(phone, changes, clock, add_legs, supply.sources, local_host(settings)),
                 rescue=rescue,
                 clock=clock,
                 max_calls=settings.calls_at_once,

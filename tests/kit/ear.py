@@ -43,6 +43,7 @@ class Ear(asyncio.DatagramProtocol):
         self.sent_at: dict[int, float] = {}  # by sequence number
         self.remote: tuple[str, int] | None = None
         self.mute = False  # nothing is sent at all
+        self.held_up = 0.0  # seconds that this telephone was late at worst: then what is heard proves nothing
         self._queue = bytearray()  # G.711
         self._keys: list[tuple[int, int]] = []  # event code, packets left
         self._sequence = secrets.randbits(15)
@@ -126,6 +127,7 @@ class Ear(asyncio.DatagramProtocol):
         while True:
             due += 0.02
             await asyncio.sleep(max(0.0, due - time.monotonic()))
+            self.held_up = max(self.held_up, time.monotonic() - due)
             if not self.mute:
                 self._send()
             self._timestamp = (self._timestamp + FRAME) & 0xFFFFFFFF
@@ -177,7 +179,8 @@ def find(needle: NDArray[np.int16], haystack: NDArray[np.int16]) -> tuple[int, f
     size = 1 << (len(a) + len(b)).bit_length()
     product = np.fft.irfft(np.fft.rfft(b, size) * np.conj(np.fft.rfft(a, size)), size)[: len(b) - len(a) + 1]
     sums = np.concatenate(([0.0], np.cumsum(b * b)))
-    energy = np.sqrt((sums[len(a) :] - sums[: -len(a)]) * np.sum(a * a)) + 1e-9
+    whole = np.sum(a * a)
+    energy = np.sqrt(np.maximum(sums[len(a) :] - sums[: -len(a)], whole / 1000) * whole)  # near silence is not alike
     alike = product / energy
     at = int(np.argmax(alike))
     return at, float(alike[at])

@@ -180,7 +180,7 @@ class Worker(Process):
             database=self.wire,
             queue=self.queue,
             lease=self.lease,
-            running=Running(self.phone, self.changes, clock, add_legs, no_sources(clock)),
+            running=Running(self.phone, self.changes, clock, add_legs, no_sources(clock), lambda target: "127.0.0.1"),
             rescue=rescue,
             clock=clock,  # type: ignore[arg-type] # settles as the steady one does
             max_calls=1_000,

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from app.webhooks.documents import DocumentFetcher
 from sqlalchemy import text
 
 from app.calls.address import AddressPolicy
@@ -36,6 +35,7 @@ from app.store.outbox import Outbox
 from app.store.placing import Placing
 from app.store.queue import ClaimedDial, DialQueue
 from app.store.seal import Sealer
+from app.webhooks.documents import DocumentFetcher
 from app.webhooks.guard import Guard
 from app.webhooks.transport import Transport
 from tests.kit.clock import FakeClock, settle
@@ -268,7 +268,7 @@ async def staged(database: Database, sealer: Sealer) -> AsyncIterator[Stage]:
             reads=reads,
             queue=queue,
             worker_id=worker_id,
-            running=Running(phone, changes, clock, add_legs, sources),
+            running=Running(phone, changes, clock, add_legs, sources, lambda target: "dial.example"),
             clock=clock,
             phone=phone,
             app=app,

@@ -4,7 +4,7 @@ import pytest
 
 from app.calls.audio import TakeEnd
 from app.calls.outcome import Reason, hung_up
-from tests.integration.dialing.stage import Stage, asked
+from tests.integration.dialing.stage import ALICE, Stage, asked
 from tests.kit.clock import settle
 
 _GONE = hung_up(Reason.CALLEE_HANGUP)
@@ -140,6 +140,16 @@ async def test_redirect_replaces_the_rest_and_relative_urls_resolve_against_what
     caller.ends(_GONE)
     await on.over()
     assert len(stage.app.asked("/there/next")) == 1
+
+
+async def test_a_bare_caller_id_of_a_fetched_document_gets_our_host(stage: Stage) -> None:
+    stage.app.pages["/doc"] = f'<Response><Dial callerId="bob"><Sip>{ALICE}</Sip></Dial></Response>'
+    on = await stage.call("<Redirect>/doc</Redirect>")
+    await on.caller()
+    callee = await on.leg(ALICE)
+    assert str(callee.order.caller.uri) == "sip:bob@dial.example"
+    callee.ends(_GONE)
+    await on.over()
 
 
 async def test_documents_that_go_round_in_circles_end_after_fifty(stage: Stage) -> None:
