@@ -25,8 +25,6 @@ async def listen(verb: Record, line: Line, sounds: Sounds, studio: Studio) -> Pa
         max_seconds=verb.max_length,
         silence=verb.timeout or None,
     )
-    if recorded is None:
-        return None
     try:
         key = await _until_over(verb, line, recorded)
     finally:

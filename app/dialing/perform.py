@@ -203,8 +203,7 @@ class Race:
             channels=2 if self._dial.record == "dual" else 1,
             callback=self._dial.recording_callback,
         )
-        if recorded is not None:
-            leg.last_facts = lambda: _recording_facts(recorded)
+        leg.last_facts = lambda: _recording_facts(recorded)
 
     def _caller_pressed(self, pressed: Pressed) -> None:
         if self._winner is None or self._winner.is_over:

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Literal
 
-from app.calls.audio import Audio, Recorder, Take, Taken, TakeOrder
+from app.calls.audio import Audio, Recorder, Take, TakeEnd, Taken, TakeOrder
 from app.calls.call import Call
 from app.calls.errors import Unavailable
 from app.calls.ports import Clock
@@ -82,8 +82,8 @@ def record(
     callback: RecordingCallback | None = None,
     max_seconds: float = 86_400,
     silence: float | None = None,
-) -> Recorded | None:
-    """Begin to record; None when no file can be made: the call goes on without."""
+) -> Recorded:
+    """Begin to record. When no file can be made the call goes on, and its recording is absent."""
     notice = None
     if callback is not None:
         notice = RecordingNotice(callback.link.url, callback.link.method, callback.events)
@@ -93,5 +93,22 @@ def record(
         take = studio.recorder.begin(wanted, caller=caller, callee=callee)
     except OSError as error:
         _log.error("recording.impossible", call=call.sid, error=str(error))
-        return None
+        take = _NoTake(channels)
     return Recorded(studio, order, take)
+
+
+class _Nowhere:
+    """No file."""
+
+    def __fspath__(self) -> str:
+        return "/dev/null/none"
+
+
+class _NoTake:
+    """What there is when no file can be made: stored as absent, and told so."""
+
+    def __init__(self, channels: int) -> None:
+        self.done: asyncio.Future[Taken] = asyncio.get_running_loop().create_future()
+        self.done.set_result(Taken(_Nowhere(), 0.0, channels, 0, TakeEnd.FAILED))
+
+    def stop(self) -> None: ...

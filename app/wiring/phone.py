@@ -3,6 +3,7 @@
 from typing import Any
 
 from app.media.rtp import RtpPool
+from app.media.ticker import Ticker
 from app.runtime import log
 from app.runtime.clock import SteadyClock
 from app.runtime.settings import Settings
@@ -15,10 +16,10 @@ from app.wiring.role import sip_policy
 _log = log.get(__name__)
 
 
-async def started_phone(settings: Settings, clock: SteadyClock, tap: Any) -> Any:
+async def started_phone(settings: Settings, clock: SteadyClock, tap: Any, ticker: Ticker) -> Any:
     """None when it cannot be had; the operator has been told why."""
     try:
-        phone = make_phone(settings, clock, tap)
+        phone = make_phone(settings, clock, tap, ticker)
     except OSError as error:
         _log.error("sip.tls_unusable", error=str(error), remedy="see the settings DIAL_SIP_TLS_CA, _CERT and _KEY")
         return None
@@ -35,10 +36,10 @@ async def started_phone(settings: Settings, clock: SteadyClock, tap: Any) -> Any
     return phone
 
 
-def make_phone(settings: Settings, clock: SteadyClock, tap: Any = None) -> Any:
+def make_phone(settings: Settings, clock: SteadyClock, tap: Any = None, ticker: Ticker | None = None) -> Any:
     """The SIP side of a worker, bound when it is started; `tap` sees its messages unless the trace is off."""
     traced = tap is not None and settings.trace == "on"
-    media = RtpPool(settings.sip_host, settings.rtp_range, timeout=settings.rtp_timeout)
+    media = RtpPool(settings.sip_host, settings.rtp_range, timeout=settings.rtp_timeout, ticker=ticker)
     return SipPhone(
         host=settings.sip_host,
         port=settings.sip_port,

@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass
 
-from app.calls.audio import Audio, Take, TakeOrder
 from app.dialing.interpret import Sources
 from app.dialing.recorded import Studio
 from app.media.decode import Decoder
+from app.media.recorder import WavRecorder
 from app.media.sounds import Sounds
 from app.media.speech import Speaker
+from app.media.ticker import Ticker
 from app.rcml.fields import Rules
-from app.recordings.from_settings import keeper_of
+from app.recordings.from_settings import keeper_of, spool_of
 from app.recordings.keeper import Keeper
 from app.runtime.clock import SteadyClock
 from app.runtime.settings import Settings
@@ -24,36 +25,34 @@ from app.webhooks.transport import Transport
 from app.wiring.role import http_policy, sip_policy
 
 
-class _NoRecorder:
-    def begin(self, order: TakeOrder, *, caller: Audio | None, callee: Audio | None) -> Take:
-        raise OSError("no recorder yet")
-
-
 @dataclass(frozen=True, slots=True)
 class Supplies:
     """The sources, and what of them runs beside the calls."""
 
     sources: Sources
     keeper: Keeper
+    recorder: WavRecorder
     sounds: Sounds
     transports: tuple[Transport, ...]
 
     async def close(self) -> None:
+        self.recorder.close()
         await self.sounds.stop()
         for transport in self.transports:
             await transport.aclose()
 
 
-def supplies(settings: Settings, database: Database, sealer: Sealer, clock: SteadyClock) -> Supplies:
+def supplies(settings: Settings, database: Database, sealer: Sealer, *, clock: SteadyClock, ticker: Ticker) -> Supplies:
     guard = Guard(http_policy(settings))
     to_application, to_files = Transport(guard), Transport(guard, LIMITS)
+    recorder = WavRecorder(spool_of(settings).folder, ticker)
     keeper = keeper_of(settings, database, sealer, clock)
     sounds = Sounds(MediaFetcher(to_files), Decoder(), Speaker())
     sources = Sources(
         documents=DocumentFetcher(to_application, Keyring(Outbox(database, sealer).secrets).of),
         sounds=sounds,
-        studio=Studio(_NoRecorder(), keeper, clock),
+        studio=Studio(recorder, keeper, clock),
         rules=Rules(sip_policy(settings), http_policy(settings)),
         clock=clock,
     )
-    return Supplies(sources, keeper, sounds, (to_application, to_files))
+    return Supplies(sources, keeper, recorder, sounds, (to_application, to_files))

@@ -6,6 +6,7 @@ from typing import Any
 from app.calls.call import Call, NewCall
 from app.dialing.rescue import Rescue
 from app.dialing.run import Running
+from app.media.ticker import Ticker
 from app.runtime import loop
 from app.runtime.clock import SteadyClock
 from app.runtime.settings import Settings
@@ -40,13 +41,14 @@ async def run_worker(settings: Settings) -> int:
         changes, queue = Changes(database, sealer), DialQueue(database, sealer)
         await changes.start()
         tap = _tap(settings, database, clock)
-        phone = await started_phone(settings, clock, tap)
+        ticker = Ticker()
+        phone = await started_phone(settings, clock, tap, ticker)
         if phone is None:
             return 1
         holder = Holder("worker", settings.calls_at_once, settings.sip_host, settings.sip_port)
         lease = Lease(queue, holder, clock, clock.hear)
         await lease.register()
-        supply = supplies(settings, database, sealer, clock)
+        supply = supplies(settings, database, sealer, clock=clock, ticker=ticker)
         rescue = Rescue(changes, clock, supply.keeper.url_of)
 
         async def add_legs(parent: Call, legs: Sequence[NewCall]) -> list[Call]:

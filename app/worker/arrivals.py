@@ -49,7 +49,7 @@ class Arrivals:
             has_caller=True,
         )
         try:
-            stored = await self._queue.adopt(self._lease.worker_id, call, dialog=dict(leg.facts()))
+            stored = await self._queue.adopt(self._lease.worker_id, call, dialog={**leg.facts(), "call_sid": call.sid})
         except Unavailable as error:
             _log.warning("arrival.refused", number=arrival.number, source=arrival.source, why=str(error))
             leg.reject(503, "Service Unavailable")
