@@ -137,15 +137,15 @@ class SipPhone(VoIPPhone):
         """
         self._switchboard.open(knows, on_arrival)
 
-    async def hang_up_stranger(self, facts: DialogFacts) -> None:
+    async def hang_up_stranger(self, facts: DialogFacts) -> "asyncio.Future[None] | None":
         """End a leg of a worker that died: BYE if it was confirmed, else CANCEL and, for 64·T1, ACK and BYE any 2xx.
 
-        Returns once the request has left. The dead worker's own port is bound for it when that is free.
+        Returns once the request has left; the future is done when the peer has heard, or never will. The dead worker's
+        own port is bound for it when that is free.
         """
         if self._on_leg is not None and "call_sid" in facts:
             self._on_leg(facts["call_id"], CallSid(facts["call_sid"]), None)
-        if self._strangers is not None:
-            await self._strangers.hang_up(facts)
+        return None if self._strangers is None else await self._strangers.hang_up(facts)
 
     def _on_ack(self, request: SipMessage) -> None:
         if not self._inbound.on_ack(request) and self._strangers is not None:

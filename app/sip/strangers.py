@@ -33,25 +33,32 @@ class Strangers:
         self._unanswered: dict[str, _Unanswered] = {}  # by Call-ID
         self._opening = asyncio.Lock()
 
-    async def hang_up(self, facts: DialogFacts) -> None:
+    async def hang_up(self, facts: DialogFacts) -> "asyncio.Future[None]":
+        """The request has left when this returns; the future is done when the peer has heard, or never will."""
         endpoint = await self._endpoint_for(facts)
         local = endpoint.local
         self._ending[local] += 1
-        if facts.get("state") == "incoming":
-            self._refuse(endpoint, facts)
-            return
-        stranger = _Stranger(endpoint, facts, lambda: self._ended(local))
-        if facts.get("state") == "confirmed":
-            stranger.bye()
-        else:
-            stranger.cancel()
+        heard: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def _refuse(self, endpoint: Endpoint, facts: DialogFacts) -> None:
-        local, call_id = endpoint.local, facts["call_id"]
+        def over() -> None:
+            self._ended(local)
+            if not heard.done():
+                heard.set_result(None)
+
+        if facts.get("state") == "incoming":
+            self._refuse(endpoint, facts, over)
+        elif facts.get("state") == "confirmed":
+            _Stranger(endpoint, facts, over).bye()
+        else:
+            _Stranger(endpoint, facts, over).cancel()
+        return heard
+
+    def _refuse(self, endpoint: Endpoint, facts: DialogFacts, on_over: Callable[[], None]) -> None:
+        call_id = facts["call_id"]
 
         def over() -> None:
             self._unanswered.pop(call_id, None)
-            self._ended(local)
+            on_over()
 
         unanswered = self._unanswered[call_id] = _Unanswered(endpoint, facts, over)
         unanswered.refuse()

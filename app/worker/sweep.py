@@ -12,6 +12,7 @@ from app.worker.lease import Lease
 
 _EVERY = 1.0  # seconds
 _AT_ONCE = 100
+_HEARD_SECONDS = 4.0  # for a peer's answer to our CANCEL or BYE; T2, at which it repeats what we have not heard
 
 _log = log.get(__name__)
 
@@ -19,7 +20,8 @@ _log = log.get(__name__)
 class StrangerHangUp(Protocol):
     """The phone's way to end a dialog that another process began."""
 
-    async def hang_up_stranger(self, facts: DialogFacts) -> None: ...
+    async def hang_up_stranger(self, facts: DialogFacts) -> "asyncio.Future[None] | None":
+        """The request has left; the future is done when the peer has heard it, or never will."""
 
 
 class Sweep:
@@ -68,7 +70,6 @@ class Sweep:
         # What is claimed is ended before anything else is asked: the next look may fail, and these are ours by now.
         await asyncio.gather(*(self._rescue.not_taken(dial) for dial in expired))
         lost = await self._lost(worker, self._phone) if self._phone is not None else []
-        await asyncio.gather(*(self._rescue.lost(dial.parent, dial.legs) for dial in lost))
         if self._phone is None:  # a worker's pool does it as soon as it is asked
             wanted = await self._queue.take_wanted(worker)
             await asyncio.gather(*(self._rescue.ended_before_taken(dial) for dial in wanted))
@@ -76,9 +77,20 @@ class Sweep:
 
     async def _lost(self, worker: int, phone: StrangerHangUp) -> list[LostDial]:
         found = await self._queue.lost(worker, limit=_AT_ONCE, predecessor=self._predecessor)
-        for dial in found:  # all on the wire first: their peers' ears are open while the records are written
+        for dial in found:
             _log.warning("dial.worker_lost", call=dial.parent.sid, worker=dial.worker_id)
-            for call in (*dial.legs, dial.parent):  # a parent with a caller has a dialog of its own
-                if call.dialog and call.end_time is None:
-                    loop.spawn(phone.hang_up_stranger(cast(DialogFacts, call.dialog)), f"hang up {call.sid}")
+            loop.spawn(self._end(dial, phone), f"end {dial.parent.sid}")
         return found
+
+    async def _end(self, dial: LostDial, phone: StrangerHangUp) -> None:
+        """On the wire, then in the records: while the peers have not heard, the calls stay this worker's, so that
+        whoever finds it dead hangs them up again."""
+        calls = (*dial.legs, dial.parent)  # a parent with a caller has a dialog of its own
+        dialogs = [cast(DialogFacts, call.dialog) for call in calls if call.dialog and call.end_time is None]
+        asked = await asyncio.gather(*(phone.hang_up_stranger(facts) for facts in dialogs), return_exceptions=True)
+        for error in asked:
+            if isinstance(error, BaseException):
+                _log.error("sweep.hang_up_failed", call=dial.parent.sid, exc_info=error)
+        if heard := [one for one in asked if isinstance(one, asyncio.Future)]:
+            await asyncio.wait(heard, timeout=_HEARD_SECONDS)
+        await self._rescue.lost(dial.parent, dial.legs)

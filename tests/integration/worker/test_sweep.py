@@ -18,19 +18,24 @@ from app.worker.sweep import Sweep
 from tests.integration.store.make import ACCOUNT, change, leg, parent, rows
 from tests.integration.store.make import changes as open_changes
 
+HELD = "SELECT worker_id FROM calls WHERE worker_id IS NOT NULL AND end_time IS NULL"
+
 
 class Wire:
-    """Stands for the phone: whom it was asked to hang up."""
+    """Stands for the phone: whom it was asked to hang up, and when they have heard."""
 
     def __init__(self, expected: int) -> None:
+        self.worker_id = 0
         self.asked: list[Any] = []
         self.all_asked = asyncio.Event()
+        self.heard: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._expected = expected
 
-    async def hang_up_stranger(self, facts: DialogFacts) -> None:
+    async def hang_up_stranger(self, facts: DialogFacts) -> "asyncio.Future[None]":
         self.asked.append(facts["call_id"])
         if len(self.asked) == self._expected:
             self.all_asked.set()
+        return self.heard
 
 
 async def test_the_caller_and_the_callee_of_a_dead_worker_are_hung_up_and_an_ended_leg_is_not(
@@ -46,16 +51,24 @@ async def test_the_caller_and_the_callee_of_a_dead_worker_are_hung_up_and_an_end
         for one, call_id, status in ((rings, "the callee's", Status.INITIATED), (busy, "over", Status.BUSY)):
             await writer.write(change(one.sid, 1, status, epoch=1, facts=Facts(dialog={"call_id": call_id})))
         await rows(database, "UPDATE worker SET taken = true WHERE id = :id", id=dead)
-        await swept(queue, clock, writer)
+        wire = await swept(queue, clock, writer)
+        # As long as they have not heard, the calls are held: whoever finds this worker dead, too, hangs them up again.
+        assert [one.worker_id for one in await rows(database, HELD)] == [wire.worker_id] * 2
+        wire.heard.set_result(None)
+        async with asyncio.timeout(10):
+            while await rows(database, HELD):
+                await asyncio.sleep(0.01)
     call = await CallReads(database, sealer).get(ACCOUNT, caller.sid)
     assert call is not None
     assert call.reason == "worker-lost"
 
 
-async def swept(queue: DialQueue, clock: SteadyClock, writer: Changes) -> None:
+async def swept(queue: DialQueue, clock: SteadyClock, writer: Changes) -> Wire:
     lease = Lease(queue, Holder("worker", 10, "127.0.0.1", 5062), clock)
     await lease.register()
     wire = Wire(expected=2)
     await Sweep(queue, lease, Rescue(writer, clock), max_wait=5, phone=wire)._once()
     await asyncio.wait_for(wire.all_asked.wait(), 10)
     assert sorted(wire.asked) == ["the callee's", "the caller's"]
+    wire.worker_id = lease.worker_id
+    return wire
