@@ -67,31 +67,31 @@ async def _killed_while(stage: Stage, calls: int, script: str, seen: str, **dial
     return Told(killed=killed, notes=[f"{stage.times} kills"])
 
 
-@fault("worker-invite-sent", full=_FULL)
+@fault("worker-invite-sent", full=_FULL, DIAL_MAX_WAIT="30")
 async def invite_sent(stage: Stage, calls: int) -> Told:
     """Worker killed when the INVITE has left and nothing has come back."""
     return await _killed_while(stage, calls, "silent", "INVITE")
 
 
-@fault("worker-ringing", full=_FULL)
+@fault("worker-ringing", full=_FULL, DIAL_MAX_WAIT="30")
 async def ringing(stage: Stage, calls: int) -> Told:
     """Worker killed while the callee rings."""
     return await _killed_while(stage, calls, "forever", "180")
 
 
-@fault("worker-talking", full=_FULL)
+@fault("worker-talking", full=_FULL, DIAL_MAX_WAIT="30")
 async def talking(stage: Stage, calls: int) -> Told:
     """Worker killed while both talk."""
     return await _killed_while(stage, calls, "r50", "ACK")
 
 
-@fault("worker-bye-sent", full=_FULL)
+@fault("worker-bye-sent", full=_FULL, DIAL_MAX_WAIT="30")
 async def bye_sent(stage: Stage, calls: int) -> Told:
     """Worker killed when its BYE has left and is not answered yet."""
     return await _killed_while(stage, calls, "r50-b60000", "BYE", timeLimit=1)
 
 
-@fault("worker-200-before-ack", full=_FULL)
+@fault("worker-200-before-ack", full=_FULL, DIAL_MAX_WAIT="30")
 async def answered_unacknowledged(stage: Stage, calls: int) -> Told:
     """Worker killed when the callee has answered and has no ACK."""
     killed: dict[str, float] = {}
@@ -109,7 +109,7 @@ async def answered_unacknowledged(stage: Stage, calls: int) -> Told:
     return Told(killed=killed, notes=[f"{stage.times} kills"])
 
 
-@fault("worker-answer-unwritten", full=_FULL)
+@fault("worker-answer-unwritten", full=_FULL, DIAL_MAX_WAIT="30")
 async def answer_unwritten(stage: Stage, calls: int) -> Told:
     """Worker killed when it has acknowledged the answer and the database does not know of it yet."""
     await stage.run(HOLD_ANSWERED)
