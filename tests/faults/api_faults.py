@@ -76,11 +76,11 @@ async def one_key(stage: Stage, calls: int) -> Told:
 
 async def well_again(stage: Stage) -> None:
     """Until the API serves again."""
-    for _ in range(150):
+    for _ in range(300):
         if await stage.status("/readyz") == 200:
             return
         await asyncio.sleep(0.1)
-    raise TimeoutError("the API did not come back within 15 s")
+    raise TimeoutError("the API did not come back within 30 s")
 
 
 async def _kill_after_commit(stage: Stage, keys: list[str]) -> None:

@@ -34,7 +34,7 @@ async def unmarked(stage: Stage, calls: int) -> Told:
 
 
 async def _until_attempted(stage: Stage, count: int) -> None:
-    await stage.until(lambda: len(stage.receiver.entries()) >= count, 20, "attempts")
+    await stage.until(lambda: len(stage.receiver.entries()) >= count, 60, "attempts")
 
 
 @fault("dispatcher-kills", calls=60)
