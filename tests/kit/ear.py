@@ -43,6 +43,7 @@ class Ear(asyncio.DatagramProtocol):
         self.sent_at: dict[int, float] = {}  # by sequence number
         self.remote: tuple[str, int] | None = None
         self.mute = False  # nothing is sent at all
+        self.period = 0.02  # seconds a packet, by this telephone's clock: another figure is a clock that is wrong
         self.held_up = 0.0  # seconds that this telephone was late at worst: then what is heard proves nothing
         self._queue = bytearray()  # G.711
         self._keys: list[tuple[int, int]] = []  # event code, packets left
@@ -125,7 +126,7 @@ class Ear(asyncio.DatagramProtocol):
     async def _speak(self) -> None:
         due = time.monotonic()
         while True:
-            due += 0.02
+            due += self.period
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             self.held_up = max(self.held_up, time.monotonic() - due)
             if not self.mute:

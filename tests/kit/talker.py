@@ -88,7 +88,7 @@ class Talker(asyncio.DatagramProtocol):
         self._service = service
         uri = f"sip:{number}@{service[0]}:{service[1]}"
         tag = secrets.token_hex(4)
-        ear = await Ear(self._codecs[0], self._events).open()
+        ear = await self.ear()
         local = f'"Talker" <sip:{self.user}@127.0.0.1:{self.port}>;tag={tag}'
         talk = Talk(self, ear, secrets.token_hex(8), local, f"<{uri}>", uri)
         self.talks[talk.call_id] = talk
@@ -96,6 +96,10 @@ class Talker(asyncio.DatagramProtocol):
         talk.invite = message
         self.send(message.replace("Max-Forwards: 70\r\n", "Max-Forwards: 70\r\n" + extra, 1))
         return talk
+
+    async def ear(self) -> Ear:
+        """The media half of a new dialog."""
+        return await Ear(self._codecs[0], self._events).open()
 
     def cancel(self, talk: Talk) -> None:
         head = talk.invite.partition("\r\n\r\n")[0].split("\r\n")
@@ -172,7 +176,7 @@ class Talker(asyncio.DatagramProtocol):
                 talk.over.set()
 
     async def _invited(self, message: str) -> None:
-        ear = await Ear(self._codecs[0], self._events).open()
+        ear = await self.ear()
         local = f"{_header(message, 'To')};tag={secrets.token_hex(4)}"
         target = _header(message, "Contact").strip("<>").split(">")[0]
         talk = Talk(self, ear, _header(message, "Call-ID"), local, _header(message, "From"), target, message)
