@@ -208,7 +208,6 @@ async def test_an_address_that_is_denied_gets_no_packet_from_a_redirect_either(
         (kit.reset(), "127.0.0.1: connection"),
         (kit.raw(b"nonsense\r\n\r\n", close=True), "127.0.0.1: the answer is not HTTP/1"),
     ],
-    ids=str,
 )
 async def test_what_is_no_document_is_told_in_a_sentence(
     documents: DocumentFetcher, reply: kit.Reply, text: str

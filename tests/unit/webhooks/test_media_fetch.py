@@ -130,7 +130,6 @@ async def test_denied_addresses_get_no_packet(media: MediaFetcher, url: str) -> 
         (kit.status(200), "127.0.0.1: the file is empty"),
         (kit.redirect("ftp://127.0.0.1/a"), "127.0.0.1: the URL is neither http nor https"),
     ],
-    ids=str,
 )
 async def test_what_is_no_file_is_told_in_a_sentence(media: MediaFetcher, reply: kit.Reply, text: str) -> None:
     async with receiver(reply) as there:
