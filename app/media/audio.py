@@ -68,10 +68,12 @@ class LegAudio(Audio):
     def tap(self, tap: Tap) -> None:
         """Let `tap` hear what the peer says, until `untap` or the leg's end."""
         self.taps = (*self.taps, tap)
+        self.interrupt()
 
     def untap(self, tap: Tap) -> None:
         """Safe to call twice."""
         self.taps = tuple(other for other in self.taps if other is not tap)
+        self.interrupt()
 
     @abstractmethod
     def way_out(self) -> Send | None:
@@ -82,25 +84,32 @@ class LegAudio(Audio):
     def interrupt(self) -> None:
         """Something changed: no bridge goes on without looking."""
         if self.inflow is not None:
-            self.inflow.pause()
+            self.inflow.interrupt()
         if self.outflow is not None:
-            self.outflow.pause()
+            self.outflow.interrupt()
+
+    def settle(self) -> None:
+        """Make this leg's numbers right: a bridge counts packets by the run."""
+        if self.inflow is not None:
+            self.inflow.settle()
+        if self.outflow is not None:
+            self.outflow.settle()
 
     def owed(self, now: float, frames: int) -> int:
         """How many of these frames are to be sent by the beat, and not by a bridge."""
         if self.leg is None or not self.leg.outgoing.relayed_at:
             return frames
         out, relay = self.leg.outgoing, self.inflow
-        if relay is not None and not self.voice.busy and now - out.relayed_at < out.patience:
-            return 0
-        if not out.take_over(now):
-            return 0
+        if relay is not None and not self.voice.busy and (frames > 1 or now - out.relayed_at < out.patience):
+            return 0  # several beats at once: this process was held up, and packets may lie in the socket's queue
         if relay is not None:
             relay.pause(filled=not self.voice.busy)
-        return 1
+        return int(out.take_over(now))
 
     def hear(self, leg: RtpLeg, packet: Packet, now: float) -> None:
         """Take a packet of the peer."""
+        if self.outflow is not None:
+            self.outflow.settle()
         verdict = leg.hear(packet, now, keep=self.outflow is None)
         if verdict is not Verdict.NEW and verdict is not Verdict.LATE:
             return

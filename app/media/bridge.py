@@ -18,4 +18,5 @@ def part(leg: End) -> None:
     """Let `leg` hear nobody and nobody hear it."""
     for relay in (leg.inflow, leg.outflow):
         if relay is not None:
+            relay.settle()
             relay.source.outflow = relay.target.inflow = None

@@ -7,12 +7,13 @@ Knows no file and no leg.
 
 from collections import deque
 from collections.abc import Callable
+from operator import sub
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.media.codec import RATE, decode
+from app.media.codec import FRAME, RATE, decode
 from app.media.pyvoip import PayloadType
 from app.media.tap import Heard
 
@@ -28,6 +29,7 @@ _BLEND: Final = 400  # samples over which one is put in or left out
 _STEP: Final = 2  # samples at most at a time while somebody speaks: 2 in 0.8 s follow 312 ppm
 _STEP_IN_SILENCE: Final = 80
 _SILENT: Final = 60.0  # root mean square
+_STEPS: Final = tuple(number * FRAME / RATE for number in range(200))
 
 
 class Channel:
@@ -59,6 +61,8 @@ class Channel:
         if not packets:
             return None
         self._queue.clear()
+        if self._anchored and (changed := self._put_run(packets)) is not None:
+            return changed
         places, earliest = self._places(packets)
         if not self._anchored:
             self._anchored = True
@@ -82,6 +86,34 @@ class Channel:
             self._samples[:-gone] = self._samples[gone:]
             self._samples[len(self._samples) - gone :] = 0
             self._origin += gone
+
+    def _put_run(self, packets: list[Heard]) -> int | None:
+        """All of them at once, when they are one run of 20 ms each, as they mostly are; None: they are not.
+
+        Measured: 25 µs instead of 45 for 0.8 s.
+        """
+        codecs, stamps, times, payloads = zip(*packets, strict=True)
+        count, first = len(packets), packets[0][1]
+        timestamp, place = self._head
+        place += (first - timestamp + 0x80000000 & 0xFFFFFFFF) - 0x80000000
+        if (
+            count > len(_STEPS)
+            or stamps != tuple(range(first, first + FRAME * count, FRAME))
+            or codecs.count(codecs[0]) != count
+            or set(map(len, payloads)) != {FRAME}
+        ):
+            return None
+        earliest = round((min(map(sub, times, _STEPS)) - self.began) * RATE) - FRAME - place
+        if abs(earliest) > _OFF:
+            return None
+        self._earliest.append(earliest)
+        samples, moved = _linear(codecs[0], b"".join(payloads)), 0
+        if abs(self._drift()) > _TOLERANCE and len(samples) >= 4 * _BLEND:
+            samples, moved = self._shifted(samples)
+            self._earliest = deque((late - moved for late in self._earliest), _LOOKS)
+        self._place(place, samples)
+        self._head = packets[-1][1], place + FRAME * (count - 1) + moved
+        return place
 
     def _places(self, packets: list[Heard]) -> tuple[list[int], int]:
         """Each packet's place by its timestamp, and how late the earliest of them came, in samples."""

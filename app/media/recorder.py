@@ -5,7 +5,6 @@ them, so that a slow disk delays no packet. What was said until a second ago is 
 """
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -15,15 +14,15 @@ from app.calls.audio import Audio, TakeEnd, Taken, TakeOrder
 from app.media.audio import LegAudio
 from app.media.channel import Channel, Samples
 from app.media.codec import RATE
-from app.media.disk import Disk
+from app.media.disk import Disk, DiskFile
 from app.media.hush import Hush
 from app.media.ticker import Ticker
 from app.media.wav import WavFile
 from app.runtime import log
 
-_LOOK: Final = 0.8  # seconds; with the lag and the disk, a crash loses a second
+_LOOK: Final = 0.75  # seconds; with the lag and the disk's 0.1, a crash loses a second
 _LOOK_FOR_SILENCE: Final = 0.2
-_LAG: Final = 0.15  # seconds of jitter before a place is written; what comes later is written again
+_LAG: Final = 0.1  # seconds of jitter before a place is written; what comes later is written again
 
 _log = log.get(__name__)
 
@@ -34,16 +33,16 @@ class WavRecorder:
     def __init__(self, folder: Path, ticker: Ticker) -> None:
         self._folder = folder
         self._ticker = ticker
-        self._threads = ThreadPoolExecutor(2, thread_name_prefix="recorder")
+        self._disk = Disk()
 
     def begin(self, order: TakeOrder, *, caller: Audio | None, callee: Audio | None) -> "RunningTake":
         """Raises OSError when no file can be made."""
         file = WavFile(self._folder / f"{order.name}.wav", order.channels)
-        return RunningTake(order, file, (_leg(caller), _leg(callee)), self._ticker, self._threads)
+        return RunningTake(order, file, (_leg(caller), _leg(callee)), self._ticker, self._disk)
 
     def close(self) -> None:
         """Wait for what is being written."""
-        self._threads.shutdown()
+        self._disk.close()
 
 
 class RunningTake:
@@ -55,7 +54,7 @@ class RunningTake:
         file: WavFile,
         legs: tuple[LegAudio | None, LegAudio | None],
         ticker: Ticker,
-        threads: ThreadPoolExecutor,
+        disk: Disk,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self.done: asyncio.Future[Taken] = self._loop.create_future()
@@ -70,7 +69,7 @@ class RunningTake:
         self._longest = int(order.max_seconds * RATE)
         self._written = 0  # samples
         self._end: TakeEnd | None = None
-        self._disk = Disk(file, self._loop, threads, self._on_disk)
+        self._file = DiskFile(disk, file, self._on_disk)
         for leg, channel in zip(legs, self._channels, strict=True):
             if leg is not None and channel is not None:
                 leg.tap(channel)
@@ -88,7 +87,7 @@ class RunningTake:
         elif now >= self._next_at:
             self._next_at = now + self._every
             self._write(now - _LAG)
-            if self._disk.failed:
+            if self._file.failed:
                 self._finish(TakeEnd.FAILED)
             elif self._hush is not None and self._hush.quiet >= (self._order.silence or 0.0):
                 self._finish(TakeEnd.SILENCE)
@@ -106,7 +105,7 @@ class RunningTake:
             if leg is not None and channel is not None:
                 leg.untap(channel)
         self._write(self._loop.time())
-        self._disk.finish()
+        self._file.finish()
         self._legs = (None, None)
 
     def _write(self, until: float) -> None:
@@ -116,7 +115,7 @@ class RunningTake:
         start = max(0, self._written - RATE, min([self._written, *changed]))
         while start < stop:  # a piece at a time: this process may have slept for minutes
             piece = min(stop, start + RATE)
-            self._disk.write(2 * self._order.channels * start, self._said(start, piece))
+            self._file.write(2 * self._order.channels * start, self._said(start, piece))
             if self._hush is not None and piece > self._written:
                 self._hush.hear(_mix([channel.take(max(start, self._written), piece) for channel in self._heard]))
             for channel in self._heard:

@@ -56,6 +56,7 @@ class RtpSession(LegAudio):
         self.counters = Counters()
         self._pool = pool
         self._pair = pair
+        self._receive_into = pair.rtp.recv_into
         self._chores_at = 0.0
         self._latch = Latch(_NOBODY, 0)
         self._control = Control()
@@ -72,6 +73,7 @@ class RtpSession(LegAudio):
     @property
     def packets_received(self) -> int:
         """Valid RTP packets of the peer so far."""
+        self.settle()
         return self.counters.received
 
     def connect(
@@ -136,6 +138,7 @@ class RtpSession(LegAudio):
         if self.stopped:
             return
         self.stopped = True
+        self.settle()
         self._pool.ticker.discard(self)
         loop, leg, pair = self._loop, self.leg, self._pair
         try:
@@ -172,9 +175,12 @@ class RtpSession(LegAudio):
             for _ in range(leg.due(self.owed(now, frames))):
                 self._transmit(self.voice.frame(out) if self.voice.busy else out.frame())
             if now >= self._control.due_at:
+                self.settle()
                 self._transmit_control(self._control.report(leg, now))
         else:
             leg.outgoing.skip(frames)
+        if self.outflow is not None and self.outflow.heard_at:
+            self._heard_at = self.outflow.heard_at
         if self._receive and self._heard_at is not None:
             self._listen_for_silence(now, frames)
 
@@ -190,17 +196,14 @@ class RtpSession(LegAudio):
 
     def _on_rtp(self) -> None:
         """One packet per wake-up: a flood at one leg leaves the others their turn."""
-        if self.outflow is not None and self._connected and self._cipher is None and self._loop is not None:
-            buffer = self._pool.buffer
+        relay, loop = self.outflow, self._loop
+        if relay is not None and loop is not None and self._connected and self._cipher is None:
             try:
-                size = self._pair.rtp.recv_into(buffer)
+                size = self._receive_into(self._buffer)
             except OSError:
                 return
-            now = self._loop.time()
-            if self.outflow.forward(size, now):
-                self._heard_at = now
-            else:
-                self._take(bytes(buffer[:size]), self._latch.peer)
+            if not relay.forward(size, loop.time()):
+                self._take(bytes(self._buffer[:size]), self._latch.peer)
             return
         try:
             data, source = self._pair.rtp.recvfrom(_LONGEST)

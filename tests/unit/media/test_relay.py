@@ -336,6 +336,7 @@ def test_a_socket_that_refuses_ends_nothing(call: Call) -> None:
         call.now += FRAME
     call.b.refuses = False
     call.run(5)
+    call.b.settle()
     assert call.b.leg is not None
     assert call.b.leg.counters.unsent == 5
     assert steps(call.b.sent[-5:]) == [(1, 160)] * 4
@@ -352,6 +353,7 @@ def test_packets_of_another_length_are_passed_on_as_they_are(call: Call) -> None
 
 def test_reports_count_what_a_bridge_sent_and_heard(call: Call) -> None:
     call.run(50)
+    call.a.settle()
     assert call.a.leg is not None and call.b.leg is not None and call.a.leg.reception is not None
     assert (call.a.leg.counters.received, call.a.leg.reception.received, call.a.leg.reception.lost) == (50, 50, 0)
     out = call.b.leg.outgoing
