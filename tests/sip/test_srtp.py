@@ -174,11 +174,14 @@ async def test_where_srtp_is_off_no_key_is_offered(new_bench: NewBench, authorit
     assert offered(await tls.expect("INVITE")) is None
 
 
-async def test_no_key_ever_leaves_without_tls(
-    new_bench: NewBench, bench: Bench, authority: Authority, peer: Peer
-) -> None:
+async def test_no_key_ever_leaves_without_tls(bench: Bench, peer: Peer) -> None:
     await bench.call(peer.uri)
     assert b"crypto" not in (await peer.expect("INVITE")).content
+
+
+async def test_a_required_key_lets_nothing_leave_without_tls(
+    new_bench: NewBench, authority: Authority, peer: Peer
+) -> None:
     strict = await bench_with(new_bench, authority, Srtp.REQUIRED)
     outcome = await strict.refused(peer.uri)
     assert outcome.reason is Reason.UNREACHABLE
