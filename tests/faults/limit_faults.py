@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.faults.api_faults import well_again
-from tests.faults.load import Health, Steady, answers, place, statuses, wrong_answers
+from tests.faults.load import Health, Steady, answers, at_once, place, statuses, wrong_answers
 from tests.faults.processes import Sample, closed_by, samples, slope
 from tests.faults.stage import Plan, Stage
 from tests.faults.suite import fault
@@ -27,6 +27,7 @@ _WITHOUT_DNS = ("unshare", "-m", "sh", "-c", f'{_MOUNTS} && exec "$@"', "sh")
 @fault("soak", calls=600, long=True, full=(3000, 1))
 async def soak(stage: Stage, calls: int) -> Told:
     """Five calls of 2 s a second, ten minutes in the full form: memory, descriptors, threads and tasks stay level."""
+    await at_once(stage, 100, stage.request("r50-t500"))  # pools are filled, caches are warm
     async with Steady(stage, 5, "r50-t2000"):
         await stage.pause(20)
     before = await _at_rest(stage)

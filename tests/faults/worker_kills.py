@@ -27,6 +27,11 @@ WHEN (NEW.answer_time IS NOT NULL AND OLD.answer_time IS NULL) EXECUTE FUNCTION 
 """
 
 
+# What the dead one had sent must not be done: its `initiated` would be stored, and an INVITE could have left.
+_LAST_WORDS = (
+    "SELECT pg_terminate_backend(pid, 2000) FROM pg_stat_activity"
+    " WHERE application_name = 'dial worker' AND wait_event = 'advisory' AND datname = current_database()"
+)
 _FULL = (5, 20)  # calls a kill, kills
 
 
@@ -43,6 +48,7 @@ async def claimed(stage: Stage, calls: int) -> Told:
                 "SELECT 1 FROM calls WHERE parent_sid IS NULL HAVING bool_and(worker_id IS NOT NULL OR epoch > 0)", 10
             )
             killed_at = stage.kill("worker")
+            await stage.rows(_LAST_WORDS)
             await lock.execute("SELECT pg_advisory_unlock(4711)")
         await stage.until_heard("INVITE", dialled + calls, 30)
         first = [one["at"] for one in stage.callee.entries() if one["what"] == "INVITE"][dialled:]
