@@ -28,6 +28,7 @@ class LegAudio(Audio):
         self.outflow: Relay | None = None  # what it takes from this leg
         self.taps: tuple[Tap, ...] = ()
         self.stopped = False
+        self.relayed_until = 0.0  # a bridge's next packet may come until then; 0: look at once
         self.voice = Voice()
         self._buffer = buffer
         self._dtmf = dtmf
@@ -83,6 +84,7 @@ class LegAudio(Audio):
 
     def interrupt(self) -> None:
         """Something changed: no bridge goes on without looking."""
+        self.relayed_until = 0.0
         if self.inflow is not None:
             self.inflow.interrupt()
         if self.outflow is not None:
@@ -97,9 +99,12 @@ class LegAudio(Audio):
 
     def owed(self, now: float, frames: int) -> int:
         """How many of these frames are to be sent by the beat, and not by a bridge."""
+        relay = self.inflow
+        if relay is not None:
+            relay.settle()
         if self.leg is None or not self.leg.outgoing.relayed_at:
             return frames
-        out, relay = self.leg.outgoing, self.inflow
+        out = self.leg.outgoing
         if relay is not None and not self.voice.busy and (frames > 1 or now - out.relayed_at < out.patience):
             return 0  # several beats at once: this process was held up, and packets may lie in the socket's queue
         if relay is not None:

@@ -38,6 +38,7 @@ class End(Protocol):
     inflow: "Relay | None"
     outflow: "Relay | None"
     taps: tuple[Tap, ...]
+    relayed_until: float  # the bridge's next packet may come until then; 0: look at once
 
     def press(self, keys: str) -> object:
         """Press keys on this leg."""
@@ -65,6 +66,7 @@ class Relay:
         "_out_sequence",
         "_out_ssrc",
         "_out_stamp",
+        "_patience",
         "_reception",
         "_refused",
         "_sending",
@@ -103,6 +105,7 @@ class Relay:
         self._from: RtpLeg | None = None
         self._to: RtpLeg | None = None
         self._out: Outgoing | None = None
+        self._patience = 0.0
         self._sending: Send | None = None
         self._reception: Reception | None = None  # of the source whose numbers are mapped
         self._sequences = self._timestamps = 0  # what is added to its numbers
@@ -142,7 +145,6 @@ class Relay:
             or ssrc != self._ssrc
             or size != self._size
             or first != PLAIN
-            or (out := self._out) is None
             or (sending := self._sending) is None
         ):
             return False
@@ -160,7 +162,7 @@ class Relay:
             self._out_stamp + passed & 0xFFFFFFFF,
             self._out_ssrc,
         )
-        out.relayed_at = now
+        self.target.relayed_until = now + self._patience
         try:
             sending(self._view)
         except (OSError, CipherError):
@@ -183,6 +185,7 @@ class Relay:
         self._stamp = self._stamp + run * octets & 0xFFFFFFFF
         out.sequence = self._out_sequence = self._out_sequence + run & 0xFFFF
         out.timestamp = self._out_stamp = self._out_stamp + run * octets & 0xFFFFFFFF
+        out.relayed_at = times[-1]
         self._refused = 0
         times.clear()
 
@@ -278,6 +281,8 @@ class Relay:
             out.relayed(now, FRAME, patience)
             return
         out.relayed(now, samples, patience)
+        self.target.relayed_until = now + patience
+        self._patience = patience
         self._out, self._taps = out, self.source.taps
         self._sequence, self._stamp, self._ssrc = packet.sequence + 1, out.timestamp - self._timestamps, packet.ssrc
         self._out_sequence, self._out_stamp, self._out_ssrc = out.sequence, out.timestamp, out.ssrc

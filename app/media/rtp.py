@@ -164,12 +164,12 @@ class RtpSession(LegAudio):
 
     def tick(self, now: float, frames: int) -> None:
         """20 ms have passed; the ticker calls this."""
+        if now < self.relayed_until and now < self._chores_at and frames == 1:
+            return  # a bridge sends
         leg = self.leg
         if leg is None:
             return
         out = leg.outgoing
-        if now < self._chores_at and now - out.relayed_at < out.patience and frames == 1 and not self.voice.busy:
-            return  # a bridge sends
         self._chores_at = now + _CHORES
         if self._send:
             for _ in range(leg.due(self.owed(now, frames))):

@@ -48,6 +48,8 @@ class Ticker:
 
     def __init__(self) -> None:
         self._members: dict[Member, None] = {}
+        self._round: tuple[Member, ...] = ()  # who they were when it was last asked
+        self._changed = False  # since then
         self._timer: asyncio.TimerHandle | None = None
         self._beat = Beat(0.0)
 
@@ -59,6 +61,7 @@ class Ticker:
     def add(self, member: Member) -> None:
         """Give `member` the beat; safe to call twice."""
         self._members[member] = None
+        self._changed = True
         if self._timer is None:
             loop = asyncio.get_running_loop()
             self._beat = Beat(loop.time())
@@ -67,13 +70,16 @@ class Ticker:
     def discard(self, member: Member) -> None:
         """No more beats for `member`; safe to call twice, and from within a beat. The last one gone, it stops."""
         self._members.pop(member, None)
+        self._changed = True
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
         frames = self._beat.take(now)
         if frames:
-            for member in tuple(self._members):
-                if member in self._members:  # one member's beat may end another
+            if self._changed:
+                self._round, self._changed = tuple(self._members), False
+            for member in self._round:
+                if not self._changed or member in self._members:  # one member's beat may end another
                     try:
                         member.tick(now, frames)
                     except Exception:
@@ -82,3 +88,4 @@ class Ticker:
             self._timer = loop.call_at(self._beat.next_at, self._tick, loop)
         else:
             self._timer = None
+            self._round, self._changed = (), True
