@@ -67,7 +67,7 @@ async def _killed_while(stage: Stage, calls: int, script: str, seen: str, **dial
     for _ in range(stage.times):
         before = stage.callee.count(seen)
         sids = await placed(stage, calls, script, **dial)
-        await stage.until_heard(seen, before + calls, 20)
+        await stage.until_heard(seen, before + calls, 60)
         killed |= stage.family(sids, stage.kill("worker"))
         await stage.until_final(30)
     return Told(killed=killed, notes=[f"{stage.times} kills"])
@@ -104,10 +104,10 @@ async def answered_unacknowledged(stage: Stage, calls: int) -> Told:
     for _ in range(stage.times):
         rung, answered = stage.callee.count("180"), stage.callee.count("200")
         sids = await placed(stage, calls, "r3000")
-        await stage.until_heard("180", rung + calls, 20)
+        await stage.until_heard("180", rung + calls, 60)
         frozen = stage.pids("worker")
         stage.kill("worker", signal.SIGSTOP)
-        await stage.until_heard("200", answered + calls, 20)
+        await stage.until_heard("200", answered + calls, 60)
         for pid in frozen:
             os.kill(pid, signal.SIGKILL)  # a stopped process dies of it, too
         killed |= stage.family(sids, time.time())
@@ -126,7 +126,7 @@ async def answer_unwritten(stage: Stage, calls: int) -> Told:
             # One writer for all: they must all be dialled before the first answer stops it.
             sids = await placed(stage, calls // 2, "r3000")
             sids += await placed(stage, calls - calls // 2, "direct-r3000")
-            await stage.until_heard("ACK", acknowledged + calls, 20)
+            await stage.until_heard("ACK", acknowledged + calls, 60)
             killed |= stage.family(sids, stage.kill("worker"))
             await lock.execute("SELECT pg_advisory_unlock(4713)")
         await stage.until_final(30)
