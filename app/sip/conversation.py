@@ -191,9 +191,7 @@ class Conversation(VoIPCall):
             return
         self._over = True
         self._presses.close()
-        if self._renegotiation is not None:
-            self._renegotiation.close()
-            self._renegotiation = None
+        self._stop_renegotiating()
         self._media.stop()
         self.state = CallState.ENDED
         self._tell(Ended(self.engine.clock.now(), outcome))
@@ -211,11 +209,17 @@ class Conversation(VoIPCall):
         What refers to each other is taken apart, so that a call is freed when it ends and not by a collection that
         comes thousands of calls later.
         """
+        self._stop_renegotiating()  # a re-INVITE may have crossed our BYE
         self.phone.calls.pop(self.call_id, None)
         let_go, self._let_go = self._let_go, None
         if let_go is not None:
             let_go()
         self.account.on_bye = None
+
+    def _stop_renegotiating(self) -> None:
+        if self._renegotiation is not None:
+            self._renegotiation.close()
+            self._renegotiation = None
 
     def _tell(self, signal: Signal) -> None:
         self.signals.put_nowait(signal)

@@ -219,14 +219,15 @@ class SipMessage(SIPMessage):
     _srtp = Srtp.OFF
 
     @lazy
-    def _sdp(self) -> Remote | UnusableSdp:
+    def _sdp(self) -> Remote | str:
+        """Else why not: the exception itself has a traceback, whose frames have this message."""
         encoding = self.first("content-encoding")
         if encoding and encoding.lower() != "identity":
-            return UnusableSdp("the body is encoded")
+            return "the body is encoded"
         try:
             return read(self.content, self.content_type, self._srtp)
-        except UnusableSdp as reason:
-            return reason
+        except UnusableSdp as error:
+            return str(error)
 
     def sdp(self, srtp: Srtp | None = None) -> Remote:
         """The SDP offer or answer in the body; raises UnusableSdp with a reason (the one thing here that raises).
@@ -236,8 +237,8 @@ class SipMessage(SIPMessage):
         if srtp is not None and srtp is not self._srtp:
             self._srtp = srtp
             self.__dict__.pop("_sdp", None)
-        if isinstance(self._sdp, UnusableSdp):
-            raise self._sdp
+        if isinstance(self._sdp, str):
+            raise UnusableSdp(self._sdp)
         return self._sdp
 
     # -- judgement
