@@ -30,9 +30,7 @@ class Disk:
     def want(self, file: "DiskFile") -> None:
         """Write what `file` has, soon."""
         self._due.append(file)
-        if not self._busy:
-            self._busy = True
-            asyncio.get_running_loop().call_later(_EVERY, self._write)
+        self._go_on()
 
     def finish(self, file: WavFile) -> "asyncio.Future[None]":
         """On a thread of its own."""
@@ -52,6 +50,12 @@ class Disk:
         self._busy = False
         for file, error in zip(files, errors, strict=True):
             file.written(error)
+        self._go_on()  # others came while the thread wrote
+
+    def _go_on(self) -> None:
+        if self._due and not self._busy:
+            self._busy = True
+            asyncio.get_running_loop().call_later(_EVERY, self._write)
 
 
 class DiskFile:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import pytest
 import uvloop
 
+from app.calls.errors import NoFreePort
 from app.media.packet import Packet, pack, unpack
 from app.media.ports import PortPool
 from app.media.pyvoip import PayloadType
@@ -86,7 +87,7 @@ def free_ports(count: int, host: str = "127.0.0.1") -> range:
         pairs = []
         try:
             pairs = [pool.bind() for _ in range(pool.idle)]
-        except OSError:
+        except (OSError, NoFreePort):
             continue
         finally:
             for pair in pairs:

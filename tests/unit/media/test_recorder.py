@@ -242,3 +242,11 @@ def test_the_header_is_what_wave_writes(tmp_path: Path) -> None:
         theirs.setframerate(8000)
         theirs.writeframes(bytes(400))
     assert (tmp_path / "theirs.wav").read_bytes()[:HEADER] == header(2, 400)
+
+
+async def test_recordings_that_end_while_others_are_written_are_finished_too(recorder, legs) -> None:
+    takes = [recorder.begin(TakeOrder(f"RE{number}"), caller=legs[0][0], callee=None) for number in range(30)]
+    for take in takes:
+        take.stop()
+        await asyncio.sleep(0.01)
+    assert {(await over(take)).end for take in takes} == {TakeEnd.STOPPED}
