@@ -67,6 +67,23 @@ class Watcher(Protocol):
         """It ended, whoever ended it; told once."""
 
 
+class _Nobody:
+    """Watches a leg that has ended."""
+
+    def rings(self, leg: "Leg") -> None: ...
+
+    def is_heard(self, leg: "Leg") -> None: ...
+
+    def answers(self, leg: "Leg") -> None: ...
+
+    def presses(self, leg: "Leg", pressed: Pressed) -> None: ...
+
+    def is_over(self, leg: "Leg") -> None: ...
+
+
+_NOBODY = _Nobody()
+
+
 class Leg:
     """Runs one leg. With `ends_record` False its record stays open when it ends: somebody ends it later."""
 
@@ -89,7 +106,7 @@ class Leg:
         self._order = order
         self._limits = limits
         self._clock = clock
-        self._watcher = watcher
+        self._watcher: Watcher = watcher
         self._ends_record = ends_record
         self._phone_leg: PhoneLeg | None = None
         self._alarm: asyncio.Task[None] | None = None
@@ -108,17 +125,17 @@ class Leg:
 
     async def run(self, phone: Phone) -> None:
         """From the first INVITE until what happened is durable; nothing when it ended before it was claimed."""
-        if self.is_over:
-            return
         try:
-            await self._call(phone)
-            await self.record.written
+            if not self.is_over:
+                await self._call(phone)
+                await self.record.written
         except Fenced:
             # Somebody else ends this call and its record now. Nothing may be written, but nobody is left talking.
             self.fenced = True
             self._release()
         finally:
             self._disarm()
+            self._watcher = _NOBODY  # who knows this leg: freed when the call is over, not by a later collection
 
     async def answer(self) -> None:
         """A leg that verbs run on has been answered."""

@@ -101,6 +101,8 @@ class Race:
                     group.create_task(self._run(leg))
         finally:
             self._fall_silent()
+            if caller is not None:
+                caller.on_pressed = _unheard
         if self._recorded is not None:
             await self._recorded.finish()
         told = self._winner or self._ended_last or list(self._targets)[-1]
@@ -217,6 +219,10 @@ class Race:
         tone, self._tone = self._tone, None
         if tone is not None:
             tone.stop()
+
+
+def _unheard(pressed: Pressed) -> None:
+    """The Dial is over."""
 
 
 def _recording_facts(recorded: Recorded) -> Facts:

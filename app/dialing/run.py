@@ -240,7 +240,10 @@ class RunningDial:
             line=caller,
             dial=self._dial,
         )
-        return await self._script.run(document)
+        try:
+            return await self._script.run(document)
+        finally:
+            self._script = None  # the two refer to each other
 
     async def _dial(self, dial: Dial) -> Parameters:
         dial = with_whole_caller_id(dial, self._parts.local_host)

@@ -1,6 +1,8 @@
 """A caller and its callees: who hears what, who ends whom, and what the records and the customer are told."""
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -271,3 +273,25 @@ async def test_a_worker_that_lost_its_lease_lets_both_go_and_writes_nothing(stag
     await settle()
     assert caller.asked[-1] == callee.asked[-1] == "hang up"
     assert await on.records() == before
+
+
+async def test_a_call_is_freed_when_it_is_over_and_not_by_a_collection(stage: Stage) -> None:
+    on = await stage.call(_DIAL)
+    await on.caller()
+    callee = await on.leg(ALICE)
+    callee.answers()
+    await settle()
+    freed = weakref.ref(on.dial)
+    gc.collect()
+    gc.disable()
+    try:
+        callee.ends(_CALLEE_GONE)
+        await on.over()
+        on.dial, on.task = None, None  # type: ignore[assignment]  # nobody has them any more
+        stage.phone.legs.clear()
+        del callee
+        async with asyncio.timeout(5):
+            while freed() is not None:
+                await asyncio.sleep(0)
+    finally:
+        gc.enable()
