@@ -76,12 +76,14 @@ class Directory:
 
     async def _once(self, key: object, ask: Callable[[], Awaitable[T]]) -> T:
         """Who asks what is being asked already shares its answer."""
+        return cast(T, await asyncio.shield(self._asked(key, ask)))
+
+    def _asked(self, key: object, ask: Callable[[], Awaitable[T]]) -> "asyncio.Future[Any]":
         running = self._running.get(key)
         if running is None:
-            running = asyncio.ensure_future(ask())
-            self._running[key] = running
+            running = self._running[key] = asyncio.ensure_future(ask())
             running.add_done_callback(lambda done: self._done(key, done))
-        return cast(T, await asyncio.shield(running))
+        return running
 
     def _done(self, key: object, future: "asyncio.Future[Any]") -> None:
         self._running.pop(key, None)

@@ -158,6 +158,7 @@ class ClientExchange(Exchange):
     def close(self) -> None:
         super().close()
         self._let_go()
+        self.user = UNHEARD  # the two refer to each other
 
     def _do(self, action: Action, message: SipMessage | None) -> None:
         if action is Action.SEND:
@@ -195,7 +196,7 @@ class ClientExchange(Exchange):
             self._let_go()
         super()._perform(step, message)
         if step.state is State.TERMINATED:
-            self.user = UNHEARD  # the two refer to each other
+            self.user = UNHEARD  # as in `close`
 
 
 class ServerExchange(Exchange):

@@ -168,14 +168,14 @@ def read(content: bytes, content_type: str | None, srtp: Srtp = Srtp.OFF) -> Rem
         raise UnusableSdp("the SDP has no m= line")
     if len(media) > _MAX_STREAMS:
         raise UnusableSdp(f"the SDP has more than {_MAX_STREAMS} m= lines")
-    refusals = []
+    refusals: list[str] = []  # an exception's traceback would have this frame, which would have the exception
     for index, section in enumerate(media):
         try:
             return replace(_remote(session, media, index, origin, srtp=srtp), crypto=_crypto(section, srtp))
         except UnusableSdp as reason:
             if section.stream is not None and section.stream.media == "audio":
-                refusals.append(reason)
-    raise refusals[0] if refusals else UnusableSdp("the SDP has no audio")
+                refusals.append(str(reason))
+    raise UnusableSdp(refusals[0] if refusals else "the SDP has no audio")
 
 
 def _sections(text: str) -> tuple[_Section, list[_Section], tuple[str, str] | None]:

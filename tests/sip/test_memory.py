@@ -19,24 +19,15 @@ _KEPT = 1_000  # at a time, as server transactions are
 _MOST_HOLES = 2.0  # MB; 8 before datagrams were copied to their size, 0.1 since
 
 
+_FIELDS = (
+    "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost",
+)  # fmt: skip
+
+
 class _Heap(ctypes.Structure):
     """glibc's mallinfo2."""
 
-    _fields_ = [
-        (name, ctypes.c_size_t)
-        for name in [
-            "arena",
-            "ordblks",
-            "smblks",
-            "hblks",
-            "hblkhd",
-            "usmblks",
-            "fsmblks",
-            "uordblks",
-            "fordblks",
-            "keepcost",
-        ]
-    ]
+    _fields_ = [(name, ctypes.c_size_t) for name in _FIELDS]
 
 
 def _holes_mb() -> float:
