@@ -6,6 +6,7 @@ Says their addresses first, and at the end when each mark was due and how late t
 """
 
 import asyncio
+import functools
 import json
 import sys
 import time
@@ -64,7 +65,7 @@ async def main(seconds: float, every: float, *ppm: float) -> int:
     ann, bob = (MarkingTalker(name, each) for name, each in zip(("ann", "bob"), ppm, strict=True))
     loop = asyncio.get_running_loop()
     for phone in (ann, bob):
-        await loop.create_datagram_endpoint(lambda phone=phone: phone, local_addr=("127.0.0.1", 0))
+        await loop.create_datagram_endpoint(functools.partial(_same, phone), local_addr=("127.0.0.1", 0))
     print(json.dumps({"ann": ann.uri, "bob": bob.uri}), flush=True)
     first, second = await ann.called(), await bob.called()
     await asyncio.wait_for(second.answered.wait(), 30)
@@ -95,6 +96,10 @@ def _marker(talk: Talk) -> Marker:
     if not isinstance(talk.ear, Marker):
         raise TypeError("a telephone without marks")
     return talk.ear
+
+
+def _same(phone: Talker) -> Talker:
+    return phone
 
 
 if __name__ == "__main__":

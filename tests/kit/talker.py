@@ -6,6 +6,7 @@ It shares nothing with the product but its table of G.711; the messages are writ
 import asyncio
 import re
 import secrets
+import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -118,6 +119,11 @@ class Talker(asyncio.DatagramProtocol):
             f"v=0\r\no=talker 1 {secrets.randbits(20)} IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
             f"m=audio {ear.port} RTP/AVP {numbers}\r\n{events}a={direction}\r\n"
         )
+
+    def widen(self, size: int) -> None:
+        """Room for so many bytes that have come and have not been read: a burst must not be lost here."""
+        if self._transport is not None:
+            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
 
     def close(self) -> None:
         for talk in self.talks.values():
