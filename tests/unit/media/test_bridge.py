@@ -192,7 +192,7 @@ async def test_silence_follows_when_nothing_comes_and_when_the_other_is_gone(sid
     silence = [await bob.hear() for _ in range(3)]
     assert {packet.payload for packet in silence} == {COMFORT}
     assert silence[0].marker
-    assert all(0 < (y.timestamp - x.timestamp) & 0xFFFFFFFF < 1600 for x, y in pairwise([last, *silence]))
+    assert all(0 < (y.timestamp - x.timestamp) & 0xFFFFFFFF < 8000 for x, y in pairwise([last, *silence]))
     a.stop()
     assert (b.inflow, b.outflow) == (None, None)
     bob.heard()

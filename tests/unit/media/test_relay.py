@@ -156,28 +156,39 @@ def test_silence_takes_the_place_of_packets_that_do_not_come_and_ends_with_the_n
     call.a.lose(20)
     call.run(20, silent=True)
     before = len(call.b.sent)
-    assert before == 3 + 10 + 18  # 60 ms were waited for, one frame of them is made up for
+    assert before == 3 + 10 + 11  # 200 ms were waited for, the last frame of them is made up for
     call.run(10)
     assert {packet.payload[0] for packet in call.b.sent[before:]} == {0x20}
     moves = steps(call.b.sent)
     assert all(timestamp < 0x8000 for _, timestamp in moves)
     assert sum(timestamp for _, timestamp in moves) == 160 * (3 + 10 + 20 + 10 - 1)
-    assert all(sequence < 5 for sequence, _ in moves)
+    assert all(sequence < 11 for sequence, _ in moves)
 
 
 def test_a_burst_of_late_packets_after_silence_does_not_push_time_ahead(call: Call) -> None:
-    """The network held ten packets back: what silence has been said for is gone, the rest keeps its time."""
+    """The network held twenty packets back: what silence has been said for is gone, the rest keeps its time."""
     call.run(10)
-    held = [call.a.next(bytes((number,)) * 160) for number in range(10)]
-    call.run(10, silent=True)
+    held = [call.a.next(bytes((number,)) * 160) for number in range(20)]
+    call.run(20, silent=True)
     before = len(call.b.sent)
     for packet in held:
         call.a.say(packet, call.now)
     call.run(20)
     moves = steps(call.b.sent)
     assert all(timestamp < 0x8000 for _, timestamp in moves)
-    assert sum(timestamp for _, timestamp in moves) == 160 * (3 + 10 + 10 + 20 - 1)
+    assert sum(timestamp for _, timestamp in moves) == 160 * (3 + 10 + 20 + 20 - 1)
     assert [packet.payload[0] for packet in call.b.sent[before:]] == [0x20] * 20
+
+
+def test_a_short_burst_of_late_packets_is_passed_on_whole(call: Call) -> None:
+    call.run(10)
+    held = [call.a.next(bytes((number,)) * 160) for number in range(8)]
+    call.run(8, silent=True)
+    for packet in held:
+        call.a.say(packet, call.now)
+    call.run(10)
+    assert [packet.payload[0] for packet in call.b.sent[-18:]] == [*range(8), *[0x20] * 10]
+    assert steps(call.b.sent) == [(1, 160)] * (3 + 10 + 8 + 10 - 1)
 
 
 def test_a_clock_that_stood_still_while_nothing_was_said_is_put_right(call: Call) -> None:
