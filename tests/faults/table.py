@@ -16,11 +16,12 @@ COLUMNS = (
 
 _PREFACE = """# Faults
 
-What `python -m tests.faults --full --write docs/faults.md` printed when it was last run. Each row injects one fault
-into the real processes, with a real PostgreSQL, a SIP callee and a webhook receiver beside them, under load; what came
-out is counted from the database, the callee's log and the receiver's log. `--list` says what there is, names after the
-command run those rows alone (the other rows of this file stay), and without `--full` the numbers are smaller and the
-long rows are left out. `tests/faults/test_short.py` is the short form that every test run contains.
+What `python -m tests.faults --full --write docs/faults.md` printed for each row when it was last run. Each row injects
+one fault into the real processes, with a real PostgreSQL, a SIP callee and a webhook receiver beside them, under load;
+what came out is counted from the database, the callee's log and the receiver's log. `--list` says what there is, names
+after the command run those rows alone (the other rows of this file stay), and without `--full` the numbers are smaller
+and the long rows are left out. `tests/faults/test_short.py` is the short form that every test run contains. The numbers
+in a row are those of its own run, full or not; a machine that is busy with other things delays what must be in time.
 
 Of every row: each call of a 202 is stored and has one final status; events only go forward and end with one
 `completed`; each owed delivery is accepted at least once with the same id, number and body; nothing reaches the
