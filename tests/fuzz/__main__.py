@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.fuzz.campaign import Report, run
 from tests.fuzz.service_target import ServiceTarget
+from tests.kit.receiver import receiver
 from tests.kit.service import Service, running_service
 
 
@@ -24,8 +25,8 @@ def main() -> int:
 
 
 async def _campaign(service: Service, datagrams: int, seed: int) -> Report:
-    async with service.customer() as customer:
-        return await run(ServiceTarget(customer), datagrams=datagrams, seed=seed, host=own_host())
+    async with service.customer() as customer, receiver() as application:
+        return await run(ServiceTarget(customer, application), datagrams=datagrams, seed=seed, host=own_host())
 
 
 def own_host() -> str:

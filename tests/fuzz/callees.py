@@ -6,7 +6,7 @@ from collections import deque
 
 from app.sip import build
 from app.sip.message import MalformedMessage, SipMessage
-from tests.fuzz.grammar import Here
+from tests.fuzz.grammar import CALLER, Here
 
 Address = tuple[str, int]
 _KEPT = 400  # messages heard that are worth changing
@@ -110,10 +110,14 @@ class Attacker:
         self.seeds: deque[bytes] = deque(maxlen=_KEPT)
         self.victims: deque[SipMessage] = deque(maxlen=8)  # INVITEs
         self.requests: deque[SipMessage] = deque(maxlen=64)  # what victims ask
+        self.replies: deque[SipMessage] = deque(maxlen=16)  # to INVITEs of ours, with a tag
         self._known: set[str] = set()
+        self._taken: set[str] = set()
         self._barrier = 0
         self._passed: asyncio.Future[None] | None = None
         self.invited = 0
+        self.number = ""  # that is answered
+        self.callers = 0  # of that number
 
     def open(self) -> "Attacker":
         asyncio.get_running_loop().add_reader(self.socket.fileno(), self._readable)
@@ -123,6 +127,11 @@ class Attacker:
         asyncio.get_running_loop().remove_reader(self.socket.fileno())
         self.socket.close()
         self.media.close()
+
+    @property
+    def taken(self) -> int:
+        """Calls of ours that were answered with 200."""
+        return len(self._taken)
 
     @property
     def uri(self) -> str:
@@ -171,6 +180,8 @@ class Attacker:
             return
         elif not message.is_request:
             self.answered += 1
+            if message.call_id.startswith(CALLER) and message.method_name == "INVITE" and message.to_tag:
+                self._hear_reply(message)
         else:
             self.heard += 1
             self.requests.append(message)
@@ -179,3 +190,9 @@ class Attacker:
                 self._known.add(message.call_id)
                 self.invited += 1
                 self.victims.append(message)
+
+    def _hear_reply(self, reply: SipMessage) -> None:
+        if reply.status_code < 300:
+            self.replies.append(reply)
+        if reply.status_code == 200:
+            self._taken.add(reply.call_id)

@@ -35,6 +35,8 @@ _SDP_ROWS = (
     "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + "A" * 40, "a=crypto:1 X inline:", "z=", "nonsense", "",
 )  # fmt: skip
 
+CALLER = "caller-"  # what the Call-IDs of our own calls begin with
+
 
 @dataclass(frozen=True, slots=True)
 class Here:
@@ -110,6 +112,44 @@ def in_dialog(rng: Random, invite: SipMessage, here: Here) -> bytes:
     if method == "INFO":
         rows.append(rng.choice(("Content-Type: application/dtmf-relay", "c: application/dtmf", "c: x/y")))
     return _message(rng, f"{method} {contact} SIP/2.0", rows, body)
+
+
+def caller(rng: Random, number: str, here: Here) -> bytes:
+    """An INVITE for a number that is answered."""
+    name = f"{rng.getrandbits(48):x}"
+    rows = [
+        f"Via: SIP/2.0/UDP {here.host}:{here.port};rport;branch=z9hG4bK{name}",
+        f"From: <sip:caller@{here.host}>;tag={name}",
+        f"To: <sip:{number}@127.0.0.1>",
+        f"Call-ID: {CALLER}{name}",
+        "CSeq: 1 INVITE",
+        f"Contact: <sip:caller@{here.host}:{here.port}>",
+        "Max-Forwards: 70",
+        *rng.choice(((), (), (), ("Supported: 100rel, timer",), ("Require: 100rel",), ("Diversion: <sip:x@y>",))),
+    ]
+    return _message(rng, f"INVITE sip:{number}@127.0.0.1 SIP/2.0", rows, sdp(rng, here) if rng.random() < 0.8 else "")
+
+
+def of_caller(rng: Random, answer: SipMessage, here: Here) -> bytes:
+    """What the caller may say to that answer to its INVITE, mostly its ACK or PRACK."""
+    method = "ACK" if answer.status_code >= 200 else "PRACK" if answer.first("rseq") else "CANCEL"
+    if rng.random() < 0.5:
+        method = rng.choice(("INVITE", "UPDATE", "INFO", "OPTIONS", "PRACK", "CANCEL", "BYE", *_METHODS))
+    same = method in ("ACK", "CANCEL")
+    branch = answer.branch if method == "CANCEL" else f"z9hG4bK{rng.getrandbits(48):x}"
+    uri = (answer.first("contact") or "sip:x@127.0.0.1").strip("<>")
+    to = answer.first("to") or ""
+    rows = [
+        f"Via: SIP/2.0/UDP {here.host}:{here.port};rport;branch={branch}",
+        f"From: {answer.first('from')}",
+        f"To: {to.partition(';tag=')[0] if method == 'CANCEL' else to}",
+        f"Call-ID: {answer.call_id}",
+        f"CSeq: {answer.cseq[0] if same else rng.randrange(2, 5000)} {method}",
+        f"Contact: <sip:caller@{here.host}:{here.port}>",
+        f"RAck: {answer.first('rseq') or rng.randrange(9)} {answer.cseq[0]} INVITE",
+    ]
+    body = sdp(rng, here) if method in ("INVITE", "UPDATE", "ACK", "PRACK") and rng.random() < 0.6 else ""
+    return _message(rng, f"{method} {uri} SIP/2.0", rows, body)
 
 
 def _message(rng: Random, start: str, rows: list[str], body: str) -> bytes:

@@ -8,12 +8,14 @@ from typing import Any
 from prometheus_client import REGISTRY
 
 from app.calls.outcome import Outcome
-from app.calls.ports import Ended
+from app.calls.ports import Arrival, Ended, IncomingLeg
 from app.sip.call import SipCall
 from tests.fuzz.campaign import Vitals
 from tests.sip.conftest import Bench, order_to
 
 _PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 1024 / 1024
+_NUMBER = "4475"
+_TALK = 0.5  # seconds until we hang up
 _WHYS = ("junk", "stray", "crashed")
 
 
@@ -39,6 +41,24 @@ class PhoneTarget:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
+    async def take_calls(self, uri: str) -> str:
+        self._bench.phone.take_calls(lambda number: number == _NUMBER, self._take)
+        return _NUMBER
+
+    def _take(self, arrival: Arrival, leg: IncomingLeg) -> None:
+        task = asyncio.get_running_loop().create_task(self._talk(leg))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _talk(self, leg: IncomingLeg) -> None:
+        leg.ring()
+        leg.open_early()
+        leg.answer()
+        late = asyncio.get_running_loop().call_later(_TALK, leg.hang_up)
+        while not isinstance(await leg.signals.get(), Ended):
+            pass
+        late.cancel()
+
     async def vitals(self) -> Vitals:
         rss = int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE_MB
         descriptors = len(list(Path("/proc/self/fd").iterdir()))
@@ -61,7 +81,7 @@ class PhoneTarget:
     async def rested(self) -> None:
         await asyncio.sleep(self._bench.phone.endpoint.timing.lifetime)
         async with asyncio.timeout(30):
-            while self._bench.phone.endpoint.transactions or self._bench.phone.calls:
+            while self._bench.phone.endpoint.transactions or len(self._bench.phone.calls) > len(self._running):
                 await asyncio.sleep(0.05)
 
     async def calls_of(self, uri: str) -> list[str]:

@@ -1,20 +1,24 @@
 """The whole product under fire: a worker process behind its HTTP interface, seen through /proc and /metrics."""
 
 import asyncio
+import itertools
 import re
 from pathlib import Path
 
 from tests.fuzz.campaign import Vitals
+from tests.kit.receiver import Receiver, Reply, Seen, status
 from tests.kit.service import FINAL, Customer
 
 _DROPPED = re.compile(r'^dial_sip_dropped_total\{.*why="(\w+)".*\} ([0-9.e+]+)$', re.MULTILINE)
 _PORTS = re.compile(r"^dial_rtp_ports_used(?:\{.*\})? ([0-9.e+]+)$", re.MULTILINE)
+_NUMBER = "4475"
 _REST = 36.0  # seconds: 64·T1, and a little
 
 
 class ServiceTarget:
-    def __init__(self, customer: Customer) -> None:
+    def __init__(self, customer: Customer, application: Receiver) -> None:
         self._customer = customer
+        self._application = application
         self._sids: dict[str, list[str]] = {}
         self._open: list[str] = []
 
@@ -28,6 +32,20 @@ class ServiceTarget:
         placed = await self._customer.dial(request)
         self._sids.setdefault(uri, []).append(placed["sid"])
         self._open.append(placed["sid"])
+
+    async def take_calls(self, uri: str) -> str:
+        """They hear a pause, are connected with `uri`, or are turned away: each in its turn."""
+        dial = f'<Dial timeout="5" timeLimit="5"><Sip>{uri}</Sip></Dial>'
+        pages = itertools.cycle(('<Pause length="3"/>', dial, f'<Pause length="1"/>{dial}', '<Reject reason="busy"/>'))
+
+        def choose(seen: Seen) -> Reply:
+            return status(200, f"<Response>{next(pages)}</Response>".encode(), Content_Type="application/xml")
+
+        self._application.chooses = choose
+        made = {"number": _NUMBER, "url": self._application.url}
+        answer = await self._customer.http.post("/v1/numbers", json=made)
+        assert answer.status_code == 201, answer.text
+        return _NUMBER
 
     async def vitals(self) -> Vitals:
         folder = Path("/proc") / str(self._customer.service.pids("worker")[0])
