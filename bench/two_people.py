@@ -27,6 +27,7 @@ def main() -> int:
     recording.add_argument("--minutes", type=float, default=10)
     recording.add_argument("--every", type=float, default=30, help="seconds between two marks")
     recording.add_argument("--skew", default="0,0", help="how fast the clocks of caller and callee are, ppm")
+    recording.add_argument("--keep", type=Path, help="file for the recording; what the telephones say goes beside it")
     mixed.add_argument("--log", type=Path, help="file for what the product says")
     for command in (mixed, bridge, recording):
         command.add_argument("--nice", type=int, default=0, help="priority of all of it; below 0 needs root")
@@ -38,7 +39,7 @@ def main() -> int:
     if asked.command == "bridge":
         return asyncio.run(bridged.run(asked.pairs, asked.seconds, record=asked.record, as_json=asked.json))
     skew = [float(part) for part in asked.skew.split(",")]
-    return asyncio.run(recorded.run(asked.minutes, asked.every, skew, as_json=asked.json))
+    return asyncio.run(recorded.run(asked.minutes, asked.every, skew, keep=asked.keep, as_json=asked.json))
 
 
 if __name__ == "__main__":
