@@ -87,6 +87,11 @@ class Call:
         return _seconds(self.answer_time, self.end_time)
 
     @property
+    def is_connected(self) -> bool:
+        """Of a leg: whether it was answered and, where it was to be screened, accepted (contract 4.4)."""
+        return self.answer_time is not None and self.screening in (None, "accepted")
+
+    @property
     def ring_duration(self) -> int:
         """Whole seconds from the first 18x to the answer or the end; 0 when it never rang."""
         return _seconds(self.ring_time, self.answer_time or self.end_time)

@@ -37,4 +37,4 @@ class HangUp:
         if call.parent_sid is not None:
             return call.status is Status.IN_PROGRESS
         legs = await self._calls.legs([call.sid])
-        return any(leg.status is Status.IN_PROGRESS for leg in legs.get(call.sid, []))
+        return any(leg.status is Status.IN_PROGRESS and leg.is_connected for leg in legs.get(call.sid, []))

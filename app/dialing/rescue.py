@@ -11,6 +11,7 @@ from app.calls.change import Facts
 from app.calls.errors import Fenced
 from app.calls.outcome import CANCELED_BY_API, NO_CAPACITY, Outcome, worker_lost
 from app.calls.ports import Clock
+from app.calls.status import Status
 from app.dialing.record import Journal, Record, UrlOf
 from app.runtime import log
 from app.store.queue import ClaimedDial
@@ -65,8 +66,10 @@ async def _written(records: Sequence[Record]) -> None:
 
 
 def _dial_facts(legs: Sequence[Record]) -> Facts:
-    """How the dial went: told of the leg that was answered, else of the last one."""
+    """How the dial went: told of the leg that was connected, else of the last one."""
     if not legs:
         return Facts()
-    told = next((leg for leg in legs if leg.is_answered), legs[-1]).call
-    return Facts(dial_call_status=told.status, dial_call_sid=told.sid, dial_call_duration=told.duration)
+    connected = next((leg for leg in legs if leg.call.is_connected), None)
+    told = (connected or legs[-1]).call
+    status = Status.NO_ANSWER if connected is None and told.status is Status.COMPLETED else told.status
+    return Facts(dial_call_status=status, dial_call_sid=told.sid, dial_call_duration=told.duration)

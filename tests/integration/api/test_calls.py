@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import httpx
+import pytest
 
 from app.calls.change import Change, Facts, Owed
 from app.calls.event import Event
@@ -15,6 +16,7 @@ from app.store.changes import Changes
 from app.store.database import Database
 from app.store.seal import Sealer
 from tests.integration.api.conftest import Api
+from tests.integration.store.make import rows
 
 BODY = {"sip": [{"uri": "sip:alice@sip.example.com", "statusCallback": "https://app.example.com/e"}]}
 NOBODY = "CA" + "0" * 32
@@ -190,6 +192,21 @@ async def test_a_call_that_waits_is_hung_up_by_wish(api: Api) -> None:
     sid = (await api.dial(BODY))["sid"]
     answer = await api.client.post(f"/v1/calls/{sid}", json={"status": "canceled"})
     assert answer.status_code == 200 and answer.json()["sid"] == sid
+
+
+@pytest.mark.parametrize(("screening", "code"), [("running", 200), ("declined", 200), ("accepted", 409), (None, 409)])
+async def test_a_parent_can_be_canceled_until_a_leg_is_connected(
+    api: Api, database: Database, screening: str | None, code: int
+) -> None:
+    sid = (await api.dial(BODY))["sid"]
+    await rows(
+        database,
+        "UPDATE calls SET status = 'in-progress', answer_time = now(), screening = :screening WHERE parent_sid = :sid",
+        screening=screening,
+        sid=sid,
+    )
+    answer = await api.client.post(f"/v1/calls/{sid}", json={"status": "canceled"})
+    assert answer.status_code == code, answer.text
 
 
 async def test_an_ended_call_cannot_be_ended_again(api: Api, database: Database, sealer: Sealer) -> None:

@@ -1,8 +1,13 @@
-"""A rescued parent ends after its legs, however the writers of changes overlap."""
+"""A rescued parent ends after its legs, however the writers of changes overlap, and tells how its dial went."""
 
 import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
 
 from app.calls.change import Change
+from app.calls.status import Status
 from app.dialing.rescue import Rescue
 from app.store.database import Database
 from app.store.queue import DialQueue
@@ -38,3 +43,34 @@ async def test_the_parent_of_a_rescued_dial_ends_when_the_last_of_its_legs_is_wr
     await settle()
     journal.waiting[parent].set_result(None)
     await ending
+
+
+class Written(list[Change]):
+    """A journal that is never slow."""
+
+    def write(self, change: Change) -> "asyncio.Future[None]":
+        self.append(change)
+        done = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
+
+
+@pytest.mark.parametrize(
+    ("screening", "status", "told"), [("running", Status.NO_ANSWER, 1), ("accepted", Status.COMPLETED, 0)]
+)
+async def test_a_leg_that_was_only_screened_when_its_worker_died_counts_as_no_answer(
+    database: Database, sealer: Sealer, screening: str, status: Status, told: int
+) -> None:
+    await place(database, sealer, legs=2)
+    queue, journal = DialQueue(database, sealer), Written()
+    worker = await queue.register(role="worker", capacity=1, sip_host="127.0.0.1", sip_port=5060)
+    [dial] = await queue.claim(worker, limit=1, max_wait=60)
+    now = datetime.now(UTC)
+    screened, declined = dial.legs
+    legs = [
+        replace(screened, status=Status.IN_PROGRESS, answer_time=now, screening=screening),
+        replace(declined, status=Status.COMPLETED, answer_time=now, screening="declined"),
+    ]
+    await Rescue(journal, FakeClock()).lost(dial.parent, legs)
+    facts = journal[-1].facts
+    assert (facts.dial_call_status, facts.dial_call_sid) == (status, legs[told].sid)
