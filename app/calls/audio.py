@@ -77,6 +77,7 @@ class Taken:
     channels: int
     size: int  # bytes
     end: TakeEnd
+    spoken: bool = True  # false: only silence was heard, by a take that ends with silence
 
 
 class Take(Protocol):

@@ -12,7 +12,9 @@ from app.rcml.plan import Record
 
 
 async def listen(verb: Record, line: Line, sounds: Sounds, studio: Studio) -> Parameters | None:
-    """What its action is told; None when nothing could be recorded. What was said is kept whatever happens."""
+    """What its action is told; None when nothing could be recorded, or nobody said a word before the time of silence
+    was over: then the next verb is next, as in the reference. What was recorded is kept whatever happens.
+    """
     if verb.play_beep:
         await heard(line.audio.play(sounds.beep))
     recorded = record(
@@ -30,7 +32,7 @@ async def listen(verb: Record, line: Line, sounds: Sounds, studio: Studio) -> Pa
     finally:
         taken = await recorded.finish()
         line.record.recorded(recorded.sid, round(taken.seconds))
-    if taken.end is TakeEnd.FAILED:
+    if taken.end is TakeEnd.FAILED or (taken.end is TakeEnd.SILENCE and not taken.spoken):
         return None
     return [
         ("RecordingUrl", studio.recordings.url_of(recorded.sid)),

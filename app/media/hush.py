@@ -19,10 +19,11 @@ _LOWEST: Final = -65.0
 class Hush:
     """Counts silence; the noise is the lowest level of late."""
 
-    __slots__ = ("_noise", "_samples", "quiet")
+    __slots__ = ("_noise", "_samples", "quiet", "spoken")
 
     def __init__(self) -> None:
         self.quiet = 0.0  # seconds
+        self.spoken = False  # ever
         self._noise = -55.0
         self._samples = np.empty(0, np.int16)
 
@@ -36,4 +37,5 @@ class Hush:
             level = 10 * math.log10(power / FRAME / 2**30) if power else _DEAD
             spoken = level > max(self._noise + _ABOVE, _FAINTEST)
             self._noise = min(level, self._noise + _RISE) if level > _DEAD else max(_LOWEST, self._noise - _FALL)
+            self.spoken = self.spoken or spoken
             self.quiet = 0.0 if spoken else self.quiet + FRAME / RATE

@@ -140,7 +140,8 @@ class RunningTake:
 
     def _on_disk(self, file: WavFile, failed: bool) -> None:
         end = TakeEnd.FAILED if failed or self._end is None else self._end
-        taken = Taken(file.path, file.seconds, self._order.channels, file.size, end)
+        spoken = self._hush is None or self._hush.spoken
+        taken = Taken(file.path, file.seconds, self._order.channels, file.size, end, spoken)
         _log.info("recording.ended", recording=self._order.name, end=end.value, seconds=round(taken.seconds, 2))
         if not self.done.done():
             self.done.set_result(taken)

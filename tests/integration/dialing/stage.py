@@ -73,9 +73,9 @@ class ScriptedTake:
     def stop(self) -> None:
         self.ends(TakeEnd.STOPPED)
 
-    def ends(self, end: TakeEnd, seconds: float = 3.0) -> None:
+    def ends(self, end: TakeEnd, seconds: float = 3.0, *, spoken: bool = True) -> None:
         if not self.done.done():
-            self.done.set_result(Taken(Path(self.order.name), seconds, self.order.channels, 48_044, end))
+            self.done.set_result(Taken(Path(self.order.name), seconds, self.order.channels, 48_044, end, spoken))
 
 
 @dataclass(slots=True)

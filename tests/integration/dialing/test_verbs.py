@@ -121,6 +121,17 @@ async def test_a_record_that_ends_by_silence_goes_on(stage: Stage) -> None:
     assert "Digits" not in stage.app.asked("/said")[0]
 
 
+async def test_a_record_that_heard_nothing_but_silence_lets_the_next_verb_run(stage: Stage) -> None:
+    on = await stage.call('<Record action="/said" playBeep="false"/><Redirect>/nothing</Redirect>')
+    stage.app.pages["/nothing"] = "<Response/>"
+    caller = await on.caller()
+    await asked(caller.audio.asked, "tones on")
+    stage.studio.takes[0][3].ends(TakeEnd.SILENCE, 5, spoken=False)
+    await on.over()
+    assert (stage.app.asked("/said"), len(stage.app.asked("/nothing"))) == ([], 1)
+    assert len(stage.shelf.finished) == 1
+
+
 async def test_what_was_recorded_is_kept_when_the_caller_hangs_up(stage: Stage) -> None:
     on = await stage.call('<Record playBeep="false"/>')
     caller = await on.caller()

@@ -28,10 +28,12 @@ def test_a_line_without_speech_is_silent_however_noisy(floor: float) -> None:
 def test_speech_ends_silence_and_silence_is_counted_from_its_end(floor: float, level: float) -> None:
     hush = Hush()
     hush.hear(noise(5, floor, 1))
+    assert not hush.spoken
     hush.hear(speech(20, level) + noise(20, floor, 2))
     assert hush.quiet < 0.3
     hush.hear(noise(3, floor, 3))
     assert hush.quiet == pytest.approx(3, abs=0.3)
+    assert hush.spoken
 
 
 def test_odd_pieces_are_counted_as_whole_ones_are() -> None:

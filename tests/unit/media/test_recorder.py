@@ -129,8 +129,13 @@ async def test_it_ends_after_silence(recorder, legs, ticker) -> None:
     assert not take.done.done()
     ticker.discard(speaker)
     taken = await over(take)
-    assert taken.end is TakeEnd.SILENCE
+    assert (taken.end, taken.spoken) == (TakeEnd.SILENCE, True)
     assert 1.3 < taken.seconds < 3
+
+
+async def test_it_says_when_nobody_spoke_at_all(recorder, legs) -> None:
+    taken = await over(recorder.begin(TakeOrder("RE1", silence=0.5), caller=legs[0][0], callee=None))
+    assert (taken.end, taken.spoken) == (TakeEnd.SILENCE, False)
 
 
 async def test_it_ends_with_the_first_leg(recorder, legs) -> None:
