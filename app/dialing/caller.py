@@ -48,6 +48,9 @@ class Caller(Line, Protocol):
     def pick_up(self) -> None:
         """Answer an inbound caller; `answer` waits until that is settled too."""
 
+    async def settled(self) -> None:
+        """Until an answer that is on its way has been acknowledged, or has come to nothing."""
+
     def end(self, outcome: Outcome) -> None:
         """Hang up on the wire; safe to reach twice."""
 
@@ -111,6 +114,8 @@ class CalledCaller:
     def open_early(self) -> None: ...
 
     def pick_up(self) -> None: ...
+
+    async def settled(self) -> None: ...
 
     def end(self, outcome: Outcome) -> None:
         self._leg.end(outcome)
@@ -197,6 +202,10 @@ class ArrivedCaller:
         if not self._picked_up and self.outcome is None:
             self._picked_up = True
             self._leg.answer()
+
+    async def settled(self) -> None:
+        if self._picked_up:
+            await self._answered.wait()
 
     def end(self, outcome: Outcome) -> None:
         if self.outcome is None:

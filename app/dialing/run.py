@@ -172,7 +172,9 @@ class RunningDial:
         following = loop.spawn(self._follow(caller), f"caller of {self.sid}")
         try:
             if await caller.reach():
-                self._close(caller, await self._perform_documents())
+                fate = await self._perform_documents()
+                await caller.settled()  # a callee can be gone before the caller's ACK comes: a 200 is not taken back
+                self._close(caller, fate)
             await following
         finally:
             following.cancel()

@@ -41,6 +41,30 @@ async def test_the_caller_rings_while_the_callee_does_and_is_answered_when_that_
     assert [one["CallStatus"] for one in await on.owed(on.sid)] == ["initiated", "ringing", "in-progress", "completed"]
 
 
+@pytest.mark.parametrize("acknowledged", [True, False])
+async def test_a_callee_that_is_gone_before_the_callers_ack_ends_an_answered_call(
+    stage: Stage, acknowledged: bool
+) -> None:
+    stage.app.pages["/voice"] = _DIAL
+    on, arrival = await stage.arrive("/voice")
+    callee = await on.leg(ALICE)
+    callee.answers()
+    await settle()
+    callee.ends(_GONE)
+    await settle()
+    assert arrival.asked == ["answer"]  # neither refused, for that is too late, nor hung up before its ACK
+    if acknowledged:
+        arrival.acknowledges()
+    else:
+        arrival.hangs_up()
+    parent, [leg] = await on.over()
+    assert (leg.status, leg.reason) == ("completed", "callee-hangup")
+    if acknowledged:
+        assert (parent.status, parent.reason, arrival.asked[-1]) == ("completed", "document-end", "hang up")
+    else:
+        assert (parent.status, parent.reason) == ("canceled", "caller-hangup")
+
+
 async def test_the_callees_early_media_reaches_a_caller_that_is_not_answered(stage: Stage) -> None:
     stage.app.pages["/voice"] = _DIAL
     on, arrival = await stage.arrive("/voice")
