@@ -15,6 +15,7 @@ class KeyPresses:
 
     A bridge passes telephone events on as packets, so of two ways the event is the one to be told: from a peer that has
     sent one, an INFO waits for its twin. Whoever has sent either needs no ear for its tones: they are echoes.
+    Gateways let the beginning of a tone through before they make an event of it: their first key may come as both.
     """
 
     def __init__(self, tell: Callable[[str, By], None]) -> None:
@@ -35,14 +36,15 @@ class KeyPresses:
         if waiting is not None:
             waiting.cancel()
             self._tell(key, "rtp")
-        elif not self._is_twin_of("info", key, _APART):
+        elif not (self._is_twin_of("info", key, _APART) or self._is_twin_of("tone", key, _APART)):
             self._unmatched["rtp"] = key, _now()
             self._tell(key, "rtp")
 
     def info(self, key: str, held: float = 0.0) -> None:
         """An INFO: most phones send it when the key goes up, `held` seconds after the event began."""
         self._sends_info = True
-        if self._is_twin_of("rtp", key, _APART + min(held, _LONGEST)):
+        apart = _APART + min(held, _LONGEST)
+        if self._is_twin_of("rtp", key, apart) or self._is_twin_of("tone", key, apart):
             return
         if self._sends_events and key not in self._waiting:
             self._waiting[key] = asyncio.get_running_loop().call_later(_APART, self._alone, key)
@@ -53,6 +55,7 @@ class KeyPresses:
     def tone(self, key: str) -> None:
         """A tone in the peer's audio."""
         if not (self._sends_events or self._sends_info):
+            self._unmatched["tone"] = key, _now()
             self._tell(key, "tone")
 
     def _alone(self, key: str) -> None:

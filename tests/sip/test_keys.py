@@ -46,6 +46,21 @@ async def test_each_way_alone_is_told(keys: KeyPresses, presses: Presses) -> Non
     assert presses == [("9", "tone"), ("1", "info"), ("1", "info")]
 
 
+async def test_the_beginning_of_a_tone_before_its_event_or_info_is_the_same_press(
+    keys: KeyPresses, presses: Presses
+) -> None:
+    keys.tone("1")
+    keys.event("1")
+    keys.event("1")
+    assert presses == [("1", "tone"), ("1", "rtp")]
+    others: Presses = []
+    more = KeyPresses(lambda key, by: others.append((key, by)))
+    more.tone("1")
+    more.info("2")
+    assert others == [("1", "tone"), ("2", "info")]
+    more.close()
+
+
 async def test_the_event_is_told_of_a_press_that_comes_twice(keys: KeyPresses, presses: Presses) -> None:
     for key in "55":
         keys.event(key)
