@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import re
 import ssl
+from collections import Counter
 from collections.abc import Sequence
 
 from app.sip import build
@@ -39,6 +40,7 @@ class Peer(asyncio.DatagramProtocol):
         self.raw: dict[int, bytes] = {}  # by id of the message: its bytes
         self.sources: list[tuple[str, int]] = []
         self._transport: asyncio.DatagramTransport | None = None
+        self._taken: Counter[bytes] = Counter()
         self._numbers = itertools.count(1)
 
     async def open(self, port: int = 0) -> "Peer":
@@ -70,14 +72,23 @@ class Peer(asyncio.DatagramProtocol):
         self.inbox.put_nowait(message)
 
     async def next(self) -> SipMessage:
-        return await asyncio.wait_for(self.inbox.get(), PATIENCE)
-
-    async def expect(self, what: str) -> SipMessage:
-        """The next message, which must be `what`: a method, or a code and the method it answers (``200 BYE``)."""
-        message = await self.next()
-        got = message.method_name if message.is_request else f"{message.status_code} {message.method_name}"
-        assert got == what, f"{got} came, {what} was expected"
+        message = await asyncio.wait_for(self.inbox.get(), PATIENCE)
+        self._taken[self.raw.get(id(message), b"")] += 1
+        self._taken[b""] = 0  # of one whose bytes a test let go, nobody knows
         return message
+
+    async def expect(self, what: str, *, repeats: bool = True) -> SipMessage:
+        """The next message, which must be `what`: a method, or a code and the method it answers (``200 BYE``).
+
+        `repeats` of what was taken before may come in between: with timers this short a busy machine makes some.
+        """
+        while True:
+            message = await self.next()
+            got = message.method_name if message.is_request else f"{message.status_code} {message.method_name}"
+            if got != what and repeats and self._taken[self.raw.get(id(message), b"")] > 1:
+                continue
+            assert got == what, f"{got} came, {what} was expected"
+            return message
 
     def send(self, data: bytes, to: tuple[str, int] | None = None) -> None:
         assert self._transport is not None
@@ -147,7 +158,7 @@ class Peer(asyncio.DatagramProtocol):
             ("CSeq", "1 OPTIONS"),
         ]
         self.send(build.request("OPTIONS", "sip:phone@127.0.0.1", rows), phone_address)
-        await self.expect("200 OPTIONS")
+        await self.expect("200 OPTIONS", repeats=False)
 
 
 class TcpPeer:
