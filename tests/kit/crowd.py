@@ -10,7 +10,7 @@ import random
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from tests.kit.talker import Talk, Talker, _header
 
 _CODES = {"busy": 486, "decline": 603, "away": 480, "broken": 500}
 _BUFFER = 4 * 1024 * 1024  # bytes
+_PATIENCE = 60.0  # seconds that an answered call may last
 _LOOK = 0.02  # seconds between two looks at our own lateness
 _ROOT = Path(__file__).parents[2]
 
@@ -66,7 +67,7 @@ class CrowdTalker(Talker):
         self._live(self.came.get_nowait(), self._called(word))
 
     async def call_as(self, word: str, number: str, service: tuple[str, int]) -> str:
-        """A call to the product; its final answer, or `cancelled`."""
+        """A call to the product, to its end; its final answer."""
         talk = await self.call(number, service)
         while (answer := await talk.responses.get()).startswith("1") or not answer.endswith(" INVITE"):
             if word == "cancel" and answer == "180 INVITE":
@@ -76,7 +77,10 @@ class CrowdTalker(Talker):
             if word == "leave":
                 await self._soon(0.7, 0.3)
                 talk.hang_up()
-            await talk.over.wait()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(talk.over.wait(), _PATIENCE)
+            if not talk.over.is_set():
+                answer = "nobody hung up"
         self._close(talk)
         return answer
 
