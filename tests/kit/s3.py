@@ -3,6 +3,7 @@
 import contextlib
 import json
 import logging
+import secrets
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -33,16 +34,15 @@ def s3_server() -> Iterator[Bucket]:
     url = f"http://{host}:{port}"
     try:
         _ask_for_signatures(url, after="inf")  # servers of one process share what they think of that
+        name = f"dial-{secrets.token_hex(4)}"  # servers of one process share users and buckets, too
         iam = boto3.client("iam", endpoint_url=url, **_SETUP)
-        iam.create_user(UserName="dial")
-        iam.put_user_policy(UserName="dial", PolicyName="recordings", PolicyDocument=json.dumps(_POLICY))
-        key = iam.create_access_key(UserName="dial")["AccessKey"]
+        iam.create_user(UserName=name)
+        iam.put_user_policy(UserName=name, PolicyName="recordings", PolicyDocument=json.dumps(_POLICY))
+        key = iam.create_access_key(UserName=name)["AccessKey"]
         where = {"LocationConstraint": "eu-central-1"}
-        boto3.client("s3", endpoint_url=url, **_SETUP).create_bucket(
-            Bucket="recordings", CreateBucketConfiguration=where
-        )
+        boto3.client("s3", endpoint_url=url, **_SETUP).create_bucket(Bucket=name, CreateBucketConfiguration=where)
         _ask_for_signatures(url, after="0")
-        yield Bucket("recordings", url, "dial/calls", "eu-central-1", key["AccessKeyId"], key["SecretAccessKey"])
+        yield Bucket(name, url, "dial/calls", "eu-central-1", key["AccessKeyId"], key["SecretAccessKey"])
     finally:
         server.stop()
 

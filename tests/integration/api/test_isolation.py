@@ -11,15 +11,17 @@ from app.store.database import Database
 from app.store.seal import Sealer
 from tests.integration.api.conftest import Api
 from tests.integration.api.test_calls import ended
+from tests.integration.api.test_recordings import begun
 
 # What each collection's members are called when nobody has them. A new collection needs a line here, and in `_mine`.
-_NOBODYS = {"calls": "CA" + "0" * 32, "deliveries": "999999999"}
+_NOBODYS = {"calls": "CA" + "0" * 32, "deliveries": "999999999", "numbers": "999", "recordings": "RE" + "0" * 32}
 _BODIES: dict[str, list[dict[str, Any] | None]] = {
     "/v1/calls/{sid} post": [
         {"status": "completed"},
         {"status": "canceled"},
         {"rcml": "<Response><Hangup/></Response>"},
-    ]
+    ],
+    "/v1/numbers/{number} post": [{"friendlyName": "mine now"}],
 }
 _ROUTES = [
     (method, path)
@@ -49,6 +51,11 @@ async def test_what_another_account_has_answers_as_what_nobody_has(
 
 async def _mine(api: Api, database: Database, sealer: Sealer, collection: str) -> str:
     """Something of the first account's, whose routes all answer it."""
+    if collection == "numbers":
+        made = await api.client.post("/v1/numbers", json={"number": "100", "url": "https://app.example/"})
+        return str(made.json()["number"])
+    if collection == "recordings":
+        return (await begun(api)).sid
     leg = (await ended(api, database, sealer, owed=True))["legs"][0]["sid"]
     if collection == "calls":
         return str(leg)
