@@ -25,6 +25,7 @@ class Caller(Line, Protocol):
 
     where: Where
     on_pressed: OnPressed  # told of each key after `keys`
+    on_over: Callable[[], None]  # told when its leg is over, at once: `run` waits for the database too
 
     @property
     def is_answered(self) -> bool: ...
@@ -71,6 +72,7 @@ class CalledCaller:
         self._phone = phone
         self._settled = asyncio.Event()  # answered, or never
         self.on_pressed: OnPressed = _ignore
+        self.on_over: Callable[[], None] = _nothing
 
     @property
     def record(self) -> Record:
@@ -141,6 +143,7 @@ class CalledCaller:
 
     def is_over(self, leg: Leg) -> None:
         self._settled.set()
+        self.on_over()
 
 
 def called_limits(timeout: float) -> Limits:
@@ -162,6 +165,7 @@ class ArrivedCaller:
         self.keys = KeyPad()
         self.outcome: Outcome | None = None
         self.on_pressed: OnPressed = _ignore
+        self.on_over: Callable[[], None] = _nothing
 
     @property
     def audio(self) -> Audio:
@@ -243,6 +247,10 @@ class ArrivedCaller:
         self.outcome = outcome
         self._leg.signals.put_nowait(Ended(self._clock.now(), outcome))  # wakes `run`
         self._answered.set()
+        self.on_over()
 
 
 def _ignore(pressed: Pressed) -> None: ...
+
+
+def _nothing() -> None: ...

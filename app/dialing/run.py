@@ -169,6 +169,7 @@ class RunningDial:
             fate = await self._perform_documents()
             self._end = self._end or outcome_of_document(fate)
             return
+        caller.on_over = lambda: self._gone(caller)
         following = loop.spawn(self._follow(caller), f"caller of {self.sid}")
         try:
             if await caller.reach():
@@ -177,15 +178,20 @@ class RunningDial:
                 self._close(caller, fate)
             await following
         finally:
+            caller.on_over = lambda: None  # no cycle is left for the collector
             following.cancel()
 
     async def _follow(self, caller: Caller) -> None:
-        """Until the caller is gone: then everybody goes."""
+        """Until the caller is gone and its record written."""
         try:
             await caller.run()
         except Exception:
-            self._stop(worker_lost(answered=caller.is_answered), _left_by_caller)
+            self._gone(caller)
             raise
+        self._gone(caller)
+
+    def _gone(self, caller: Caller) -> None:
+        """Without a caller everybody goes, and no document ends by itself any more."""
         self._stop(caller.outcome or worker_lost(answered=caller.is_answered), _left_by_caller)
 
     def _close(self, caller: Caller, fate: Fate) -> None:

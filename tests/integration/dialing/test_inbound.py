@@ -65,6 +65,30 @@ async def test_a_callee_that_is_gone_before_the_callers_ack_ends_an_answered_cal
         assert (parent.status, parent.reason) == ("canceled", "caller-hangup")
 
 
+async def test_the_callee_is_hung_up_with_its_caller_whatever_the_database_is_at(stage: Stage) -> None:
+    stage.app.pages["/voice"] = _DIAL
+    on, arrival = await stage.arrive("/voice")
+    callee = await on.leg(ALICE)
+    callee.answers()
+    await settle()
+    arrival.acknowledges()
+    arrival.hangs_up()  # before its answer can have been written
+    await settle()
+    assert callee.asked[-1] == "hang up"
+    parent, [leg] = await on.over()
+    assert (parent.reason, leg.reason) == ("caller-hangup", "caller-hangup")
+
+
+async def test_a_caller_that_leaves_while_it_is_told_something_has_left(stage: Stage) -> None:
+    on = await stage.call("<Play>APP/a.wav</Play>")
+    caller = await on.caller()
+    await asked(caller.audio.asked, "play /a.wav")
+    caller.ends(_GONE)
+    caller.audio.playing[-1].ends()  # its audio ends with its leg
+    parent, _ = await on.over()
+    assert (parent.status, parent.reason) == ("completed", "caller-hangup")
+
+
 async def test_the_callees_early_media_reaches_a_caller_that_is_not_answered(stage: Stage) -> None:
     stage.app.pages["/voice"] = _DIAL
     on, arrival = await stage.arrive("/voice")
