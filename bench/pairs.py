@@ -13,7 +13,8 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +30,7 @@ _TIMESPEC = struct.Struct("qq")
 _SO_TIMESTAMPNS = 35  # socket(7): the kernel's time of arrival with each datagram
 _FILLING = bytes(range(FRAME - 12))
 _BUFFER = 1024 * 1024  # bytes
+HELD_UP = 10.0  # ms; a second in which these telephones were later proves nothing about anybody else
 _AFTER = 0.5  # seconds until a packet that has not come counts as lost
 
 
@@ -38,20 +40,26 @@ class Window:
 
     begin: int = 0  # ns
     end: int = 0
-    sent: int = 0
-    delays: list[int] = field(default_factory=list)  # ns
+    sent: Counter[int] = field(default_factory=Counter)  # by the second in which it was
+    delays: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))  # ns, by the same
     odd: int = 0  # not as it was sent, or from somebody else than before
     again: int = 0  # a number that had come already, or late
 
-    def told(self) -> dict[str, Any]:
-        micros = [delay / 1000 for delay in self.delays]
+    def second(self, at: int) -> int:
+        return (at - self.begin) // 1_000_000_000
+
+    def told(self, seconds: Collection[int]) -> dict[str, Any]:
+        """What was sent in these seconds only."""
+        millis = [delay / 1e6 for second in seconds for delay in self.delays[second]]
+        sent = sum(self.sent[second] for second in seconds)
+        parts = {"p50": 0.5, "p99": 0.99, "p999": 0.999}
         return {
-            "sent": self.sent,
-            "lost": self.sent - len(self.delays),
+            "sent": sent,
+            "lost": sent - len(millis),
             "odd": self.odd,
             "again": self.again,
-            **{name: quantile(micros, part) / 1000 for name, part in (("p50", 0.5), ("p99", 0.99), ("p999", 0.999))},
-            "max": max(micros, default=0.0) / 1000,
+            **{name: quantile(millis, part) for name, part in parts.items()},
+            "max": max(millis, default=0.0),
         }
 
 
@@ -89,7 +97,8 @@ class Mouth(Ear):
         now = time.time_ns()
         head = _STAMP.pack(0x80, 0, self._sequence, self._timestamp, self._ssrc, now, self._number)
         self._socket.sendto(head + _FILLING, self.remote)  # type: ignore[arg-type]  # joined only with one
-        self._window.sent += self._window.begin <= now < self._window.end
+        if self._window.begin <= now < self._window.end:
+            self._window.sent[self._window.second(now)] += 1
 
     def _hear(self) -> None:
         while True:
@@ -102,9 +111,9 @@ class Mouth(Ear):
             _, _, sequence, _, _, sent, number = _STAMP.unpack_from(data)
             window = self._window
             if not window.begin <= sent < window.end:
-                continue  # our ringing tone, too, has another length of time in it
+                continue  # the ringing tone and silence are as long, and have no such time in them
             seconds, nanos = _TIMESPEC.unpack(ancillary[0][2])
-            window.delays.append(seconds * 1_000_000_000 + nanos - sent)
+            window.delays[window.second(sent)].append(seconds * 1_000_000_000 + nanos - sent)
             self._from = number if self._from is None else self._from
             window.odd += number != self._from or data[_STAMP.size :] != _FILLING
             window.again += self._last >= 0 and not 0 < (sequence - self._last) & 0xFFFF < 0x8000
@@ -115,7 +124,7 @@ class Beat:
     """One task for all: each millisecond the mouths of its slot speak."""
 
     def __init__(self) -> None:
-        self.late: list[float] = []  # ms
+        self.late: list[tuple[int, float]] = []  # when, ns; how much, ms
         self._slots: list[list[Mouth]] = [[] for _ in range(SLOTS)]
 
     def join(self, mouth: Mouth, number: int) -> None:
@@ -131,7 +140,7 @@ class Beat:
         while True:
             due += 0.02 / SLOTS
             await asyncio.sleep(max(0.0, due - time.monotonic()))
-            self.late.append((time.monotonic() - due) * 1000)
+            self.late.append((time.time_ns(), (time.monotonic() - due) * 1000))
             for mouth in self._slots[slot]:
                 mouth.send()
             slot = (slot + 1) % SLOTS
@@ -184,8 +193,18 @@ async def _measured(seconds: float, bridged: Window, direct: Window, beat: Beat)
     await asyncio.sleep(seconds + 0.05)
     late, spent = list(beat.late), time.process_time() - spent
     await asyncio.sleep(_AFTER)
-    lateness = {"p50": quantile(late, 0.5), "p99": quantile(late, 0.99), "max": max(late)}
-    return {"bridged": bridged.told(), "direct": direct.told(), "late": lateness, "cores": spent / seconds}
+    every = range(int(seconds))
+    held_up = {bridged.second(at) for at, much in late if much > HELD_UP}
+    quiet = [second for second in every if not held_up & {second - 1, second, second + 1}]
+    millis = [much for _, much in late]
+    return {
+        "bridged": bridged.told(every),
+        "direct": direct.told(every),
+        "quiet": bridged.told(quiet),
+        "quiet seconds": len(quiet),
+        "late": {"p50": quantile(millis, 0.5), "p99": quantile(millis, 0.99), "max": max(millis)},
+        "cores": spent / seconds,
+    }
 
 
 def _same(phone: Talker) -> Talker:

@@ -70,7 +70,9 @@ async def _call(customer: Customer, seconds: float, every: float, skew: Sequence
         names = json.loads(await talking.stdout.readline())
         call = await customer.dial({"caller": names["ann"], "sip": names["bob"], "record": "record-from-answer-dual"})
         told = json.loads(await talking.stdout.readline())
-        await customer.wait_for(call["sid"])
+        parent = await customer.wait_for(call["sid"])
+        if parent["legs"][0]["reason"] != "callee-hangup":  # as the telephones had it
+            raise ValueError(f"the call ended by itself: {parent['legs'][0]['reason']}, {parent['reason']}")
         await talking.wait()
     finally:
         if talking.returncode is None:
