@@ -36,6 +36,10 @@ class Audio(Protocol):
     def press(self, keys: str) -> Playback:
         """Press keys (0-9 * # A-D, w for half a second): RFC 4733 events, or tones where the peer takes no events."""
 
+    @property
+    def has_events(self) -> bool:
+        """Whether the peer said that it sends its keys as events (RFC 4733): then its tones are nobody's keys."""
+
     def listen_for_tones(self, on: bool) -> None:
         """Whether tones in the peer's audio are told as `Pressed`; a peer that has sent an event or INFO needs none."""
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from app.calls.errors import BadRequest
 from app.calls.parameters import Parameters, of_every_request
@@ -68,6 +68,13 @@ class Fate:
     detail: str | None = None
 
 
+class Untold(NamedTuple):
+    """An action that nobody waits for any more: its answer would be a document for a line that is gone."""
+
+    action: Link
+    parameters: Parameters
+
+
 class Broken(Exception):
     """A document could not be fetched or is not valid."""
 
@@ -90,6 +97,7 @@ class Script:
         self._where = where
         self._line = line
         self._dial = dial
+        self.untold: Untold | None = None  # when it was stopped in a verb whose action is to be requested all the same
         self._fetched = 0
         self._stopping = asyncio.Event()
 
@@ -146,9 +154,10 @@ class Script:
             if self._dial is None:
                 raise Broken("<Dial> is not allowed here")
             told = await self._dial(verb)
-            if verb.action is None or self._stopping.is_set():
+            if verb.action is not None and self._stopping.is_set():
+                self.untold = Untold(verb.action, told)
                 return None
-            return await self._until_stopped(self.fetch(verb.action, told))
+            return await self._until_stopped(self.after(verb.action, told))
         if isinstance(verb, Redirect):
             return await self._until_stopped(self.fetch(verb.link))
         if isinstance(verb, Pause) and self._line is None:
@@ -170,9 +179,16 @@ class Script:
                     return None
                 return await self.after(verb.action, [("Digits", digits)])
             case RecordVerb():
-                said = await listen.listen(verb, line, self.sources.sounds, self.sources.studio)
+                said = await listen.listen(verb, line, self.sources.sounds, self.sources.studio, self._left_in(verb))
                 return None if said is None else await self.after(verb.action, said)
         raise Broken(f"<{type(verb).__name__}> is not allowed here")
+
+    def _left_in(self, verb: RecordVerb) -> Callable[[Parameters], None]:
+        def left(said: Parameters) -> None:
+            if verb.action is not None:
+                self.untold = Untold(verb.action, said)
+
+        return left
 
     async def _pause(self, verb: Pause) -> None:
         await self.sources.clock.sleep(verb.length)

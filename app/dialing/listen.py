@@ -1,8 +1,9 @@
 """The verb Record: a beep, then what the party says until a key, silence, the longest time or its hang-up."""
 
 import asyncio
+from collections.abc import Callable
 
-from app.calls.audio import TakeEnd
+from app.calls.audio import TakeEnd, Taken
 from app.calls.parameters import Parameters
 from app.calls.sources import Sounds
 from app.dialing.line import Line
@@ -11,9 +12,12 @@ from app.dialing.speak import heard
 from app.rcml.plan import Record
 
 
-async def listen(verb: Record, line: Line, sounds: Sounds, studio: Studio) -> Parameters | None:
+async def listen(
+    verb: Record, line: Line, sounds: Sounds, studio: Studio, left: Callable[[Parameters], None]
+) -> Parameters | None:
     """What its action is told; None when nothing could be recorded, or nobody said a word before the time of silence
-    was over: then the next verb is next, as in the reference. What was recorded is kept whatever happens.
+    was over: then the next verb is next, as in the reference. What was recorded is kept whatever happens; `left` is
+    told of it when the party went (it is cancelled then).
     """
     if verb.play_beep:
         await heard(line.audio.play(sounds.beep))
@@ -29,16 +33,27 @@ async def listen(verb: Record, line: Line, sounds: Sounds, studio: Studio) -> Pa
     )
     try:
         key = await _until_over(verb, line, recorded)
-    finally:
-        taken = await recorded.finish()
-        line.record.recorded(recorded.sid, round(taken.seconds))
+    except asyncio.CancelledError:
+        taken = await _kept(line, recorded)
+        left([*_told(studio, recorded, taken), ("Digits", "hangup")])
+        raise
+    taken = await _kept(line, recorded)
     if taken.end is TakeEnd.FAILED or (taken.end is TakeEnd.SILENCE and not taken.spoken):
         return None
+    return [*_told(studio, recorded, taken), *([("Digits", key)] if key else [])]
+
+
+async def _kept(line: Line, recorded: Recorded) -> Taken:
+    taken = await recorded.finish()
+    line.record.recorded(recorded.sid, round(taken.seconds))
+    return taken
+
+
+def _told(studio: Studio, recorded: Recorded, taken: Taken) -> Parameters:
     return [
         ("RecordingUrl", studio.recordings.url_of(recorded.sid)),
         ("RecordingSid", recorded.sid),
         ("RecordingDuration", str(round(taken.seconds))),
-        *([("Digits", key)] if key else []),
     ]
 
 

@@ -155,6 +155,7 @@ class Race:
         if (screening := self._screenings.pop(leg, None)) is not None and screening is not asyncio.current_task():
             screening.cancel()
         if leg is self._winner and self._setting.caller is not None:
+            self._setting.caller.audio.listen_for_tones(False)
             self._setting.caller.audio.part()
 
     # --
@@ -192,6 +193,8 @@ class Race:
         if caller is not None:
             caller.pick_up()
             caller.audio.bridge(leg.audio)
+            if self._dial.hangup_on_star and not caller.audio.has_events:
+                caller.audio.listen_for_tones(True)
         if self._dial.record is not None:
             self._record(leg, caller)
 

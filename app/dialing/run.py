@@ -20,14 +20,15 @@ from app.calls.outcome import (
     hung_up,
     worker_lost,
 )
-from app.calls.parameters import Parameters, headers_as, without_empty
+from app.calls.parameters import Parameters, headers_as, of_every_request, without_empty
 from app.calls.ports import Clock, IncomingLeg, LegOrder, Phone
 from app.calls.sid import CallSid
+from app.calls.sources import DocumentRequest, SourceError
 from app.calls.status import Status
 from app.calls.uri import NameAddr
 from app.dialing.caller import ArrivedCaller, CalledCaller, Caller, called_limits
 from app.dialing.fates import outcome_of_document, refusal_of
-from app.dialing.interpret import Ending, Fate, Script, Sources
+from app.dialing.interpret import Ending, Fate, Script, Sources, Untold
 from app.dialing.leg import Leg
 from app.dialing.legbook import LegBook
 from app.dialing.perform import DialResult, OutcomeOf, Race, Setting
@@ -77,6 +78,7 @@ class RunningDial:
         self._request: DialRequest | None = None
         self._caller: Caller | None = None
         self._script: Script | None = None
+        self._untold: Untold | None = None  # by the script that ran last
         self._race: Race | None = None
         self._result: DialResult | None = None  # of the Dial that ended last
         self._legs = LegBook(claimed.legs)
@@ -161,6 +163,8 @@ class RunningDial:
             await self._converse()
         await self._legs.end_unused(self._record_of, self._outcome_of)
         self._parent.end(self._end or DOCUMENT_END, _dial_facts(self._result))
+        if self._untold is not None:
+            loop.spawn(self._tell(self._untold), f"tell the action of {self.sid}")
 
     async def _converse(self) -> None:
         caller = self._caller = self._make_caller()
@@ -251,6 +255,7 @@ class RunningDial:
         try:
             return await self._script.run(document)
         finally:
+            self._untold = self._script.untold
             self._script = None  # the two refer to each other
 
     async def _dial(self, dial: Dial) -> Parameters:
@@ -278,6 +283,16 @@ class RunningDial:
             recorded = result.told.call.recording_duration or 0
             self._parent.recorded(result.recorded.sid, recorded)
         return self._told(result)
+
+    async def _tell(self, untold: Untold) -> None:
+        """The dial is over, or the recording is there, and the caller is not: its application hears of it."""
+        call = self._parent.call
+        parameters = of_every_request(call, self._parent.headers) + untold.parameters
+        request = DocumentRequest(call.account_sid, untold.action.url, untold.action.method, parameters)
+        try:
+            await self._parts.sources.documents.fetch(request)
+        except SourceError as error:
+            _log.warning("action.untold", call=self.sid, detail=str(error))
 
     def _told(self, result: DialResult) -> Parameters:
         """What a Dial's action is told (contract 4.3)."""

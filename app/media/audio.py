@@ -46,6 +46,10 @@ class LegAudio(Audio):
         self.interrupt()
         return self.voice.press(keys)
 
+    @property
+    def has_events(self) -> bool:
+        return self.leg is not None and self.leg.outgoing.event_type is not None
+
     def listen_for_tones(self, on: bool) -> None:
         if not on or self._sends_events or self.stopped:
             if self._ear is not None:

@@ -54,6 +54,8 @@ class ScriptedAudio:
     def press(self, keys: str) -> ScriptedPlayback:
         return self._begin(f"press {keys}")
 
+    has_events = True
+
     def listen_for_tones(self, on: bool) -> None:
         self.asked.append(f"tones {'on' if on else 'off'}")
 

@@ -180,6 +180,45 @@ async def test_the_action_is_told_how_the_dial_went_and_its_document_goes_on(sta
     assert "play never" not in caller.audio.asked
 
 
+async def test_the_action_hears_of_a_caller_that_hung_up_and_its_answer_changes_nothing(stage: Stage) -> None:
+    stage.app.pages["/after"] = "<Response><Say>nobody hears</Say></Response>"
+    on = await stage.call(f'<Dial action="/after"><Sip>{ALICE}</Sip></Dial>')
+    caller = await on.caller()
+    (await on.leg(ALICE)).answers()
+    await settle()
+    caller.ends(_CALLEE_GONE)
+    parent, [leg] = await on.over()
+    await stage.app.receiver.wait_for(1)
+    [told] = stage.app.asked("/after")
+    assert (told["CallStatus"], told["DialCallStatus"], told["DialCallSid"]) == ("completed", "completed", leg.sid)
+    assert (parent.status, parent.reason) == ("completed", "caller-hangup")
+    assert not [one for one in caller.audio.asked if "nobody" in one]
+
+
+async def test_the_action_of_a_replaced_dial_is_not_asked(stage: Stage) -> None:
+    stage.app.pages["/after"] = "<Response/>"
+    on = await stage.call(f'<Dial action="/after"><Sip>{ALICE}</Sip></Dial>')
+    await on.caller()
+    (await on.leg(ALICE)).answers()
+    await settle()
+    on.dial.replace(serial.dumps_document(stage.document("<Hangup/>", Where.CALLER)))
+    await on.over()
+    assert stage.app.asked("/after") == []
+
+
+async def test_star_as_a_tone_counts_for_a_caller_that_has_no_events(stage: Stage) -> None:
+    on = await stage.call(f'<Dial hangupOnStar="true"><Sip>{ALICE}</Sip></Dial>')
+    caller = await on.caller()
+    caller.audio.has_events = False
+    callee = await on.leg(ALICE)
+    callee.answers()
+    await settle()
+    assert caller.audio.asked[-1] == "tones on"
+    caller.presses("*", by="tone")
+    _, [leg] = await on.over()
+    assert (leg.reason, caller.audio.asked[-2:]) == ("star", ["tones off", "part"])
+
+
 async def test_an_action_that_cannot_be_had_fails_the_parent(stage: Stage) -> None:
     on = await stage.call(f'<Dial action="/nowhere"><Sip>{ALICE}</Sip></Dial>')
     await on.caller()

@@ -133,11 +133,15 @@ async def test_a_record_that_heard_nothing_but_silence_lets_the_next_verb_run(st
 
 
 async def test_what_was_recorded_is_kept_when_the_caller_hangs_up(stage: Stage) -> None:
-    on = await stage.call('<Record playBeep="false"/>')
+    stage.app.pages["/said"] = "<Response/>"
+    on = await stage.call('<Record playBeep="false" action="/said"/>')
     caller = await on.caller()
     await asked(caller.audio.asked, "tones on")
     caller.ends(_GONE)
     parent, _ = await on.over()
+    await stage.app.receiver.wait_for(1)
+    [told] = stage.app.asked("/said")
+    assert (told["Digits"], told["CallStatus"], told["RecordingSid"]) == ("hangup", "completed", parent.recording_sid)
     [(order, taken)] = stage.shelf.finished
     assert (parent.reason, order.source, taken.end) == ("caller-hangup", "RecordVerb", "stopped")
 
