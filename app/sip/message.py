@@ -17,7 +17,7 @@ from app.sip.sdp import Remote, UnusableSdp, read
 
 _ONCE = ("from", "to", "call-id", "cseq", "content-length", "max-forwards")  # RFC 4475 §3.3.8
 
-_CONTROLS = bytes(set(range(32)) - {9, 10, 13}) + b"\x7f"
+_CONTROLS = bytes(set(range(32)) - {10, 13}) + b"\x7f"
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _UNICODE_BREAK = re.compile(r"[\x80-\x9f\u2028\u2029]")  # nothing that we would refuse to write (app/sip/build.py)
 _FOLD = re.compile(r"\r\n[ \t]++")
@@ -81,7 +81,7 @@ class SipMessage(SIPMessage):
         self.version = version
         self.request_uri = ""
         self.status_code = int(rest[:3])
-        self.reason_phrase = rest[4:].strip()
+        self.reason_phrase = rest[4:].strip().replace("\t", " ")
 
     def _is_request(self, line: str) -> None:
         method, _, rest = line.partition(" ")
@@ -327,7 +327,8 @@ def _lines(head: bytes, odd: bool) -> list[str]:
     """Start line and unfolded rows; raises MalformedMessage for a bare CR or LF.
 
     Other control characters are legal only as a quoted-pair (RFC 4475 §3.1.1.2), but a stray one in a header that
-    nobody needs must not lose a call its answer. All are read as U+FFFD, for PostgreSQL refuses NUL.
+    nobody needs must not lose a call its answer. All are read as U+FFFD, for PostgreSQL refuses NUL; but a tab is a
+    space (§25.1), which we can write where we must repeat what came.
     """
     try:
         text = head.decode()
@@ -343,6 +344,8 @@ def _lines(head: bytes, odd: bool) -> list[str]:
     breaks = len(lines) - 1
     if text.count("\n") != breaks or text.count("\r") != breaks:
         raise MalformedMessage("a bare CR or LF in the header")
+    if odd:
+        lines[1:] = [line.replace("\t", " ") for line in lines[1:]]
     return lines
 
 

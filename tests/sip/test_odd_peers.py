@@ -45,6 +45,25 @@ async def test_a_branch_of_nothing_but_the_cookie_tells_no_requests_apart(bench:
         assert (await peer.expect("200 INFO")).cseq[0] == number
 
 
+@pytest.mark.parametrize("code", [200, 486])
+async def test_a_tab_where_a_space_may_stand_is_one(bench: Bench, peer: Peer, code: int) -> None:
+    leg = await bench.call(peer.uri)
+    invite = await peer.expect("INVITE")
+    body, kind = (sdp(), "application/sdp") if code == 200 else (b"", None)
+    contact = row("Contact", f"<sip:peer@127.0.0.1:{peer.port}>")
+    answer = build.response(invite, code, "Odd TAB", to_tag="x", headers=contact, body=body, content_type=kind)
+    peer.send(answer.replace(b";tag=x", b"\t;\ttag=x").replace(b"TAB", b"\tTAB"))
+    ack = await peer.expect("ACK")
+    assert ack.to_tag == "x"
+    if code == 200:
+        peer.send(peer.request(invite, "INFO", tag="x").replace(b"To:", b"To:\t"))
+        await peer.expect("200 INFO")
+        leg.hang_up()
+        await peer.expect("BYE")
+    else:
+        assert (await outcome_of(leg)).sip_reason == "Odd  TAB"
+
+
 @pytest.mark.parametrize(
     "contact",
     ["<sip:a b@127.0.0.1>", '<sip:"x"@127.0.0.1>', "<sip:x@127.0.0.1\x85>", "<", "sip:\u2028", "<>", "*"],

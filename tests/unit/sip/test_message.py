@@ -300,3 +300,13 @@ def test_64_kb_of_anything_in_any_header_is_read_in_linear_time(name: str, unit:
 def test_a_stray_control_character_does_not_lose_the_message() -> None:
     message = SipMessage.decode(b"SIP/2.0 200 OK\r\nX-Odd: a\x00b\x07\r\nCSeq: 1 INVITE\r\n\r\n")
     assert (message.first("X-Odd"), message.cseq) == ("a\ufffdb\ufffd", (1, "INVITE"))
+
+
+def test_a_tab_is_a_space_where_it_is_read_and_a_tab_where_it_is_echoed() -> None:
+    message = answer("To: <sip:b@h>\t;tag=2", "Subject:\ta\tb", start="SIP/2.0 200 O\tK")
+    assert (message.first("to"), message.to_tag, message.echoed("to")) == (
+        "<sip:b@h> ;tag=2",
+        "2",
+        ["<sip:b@h>\t;tag=2"],
+    )
+    assert (message.first("subject"), message.reason_phrase) == ("a b", "O K")
