@@ -29,7 +29,7 @@ _log = log.get(__name__)
 
 _DROPPED = prometheus_client.Counter("dial_sip_dropped_total", "Messages that were dropped unanswered", ["why"])
 _JUNK, _STRAY, _CRASHED = (_DROPPED.labels(why) for why in ("junk", "stray", "crashed"))
-_MOST_SERVED = 1_000  # requests of one call to remember for 64·T1, 7 to 15 kB each; ten keys a second make a third
+_MOST_SERVED = 1_000  # requests of one call to remember for 64·T1, 3 to 6 kB each; ten keys a second make a third
 _MAGIC = "z9hG4bK"  # RFC 3261 §8.1.1.7
 
 
@@ -204,10 +204,9 @@ class Endpoint:
 
     def forget(self, exchange: Exchange) -> None:
         if isinstance(exchange, ServerExchange) and self._servers.get(exchange.key) is exchange:
-            call_id = exchange.request.call_id
-            self._served[call_id] -= 1
-            if not self._served[call_id]:
-                del self._served[call_id]
+            self._served[exchange.call_id] -= 1
+            if not self._served[exchange.call_id]:
+                del self._served[exchange.call_id]
         tables: tuple[dict[Key, ClientExchange] | dict[Key, ServerExchange], ...] = (self._clients, self._servers)
         for table in tables:
             if table.get(exchange.key) is exchange:
@@ -276,6 +275,9 @@ class Endpoint:
             incoming = Incoming(key, request, source._replace(port=port), connection)
             if self._served[request.call_id] < _MOST_SERVED or method == "BYE":
                 self._on_request(incoming)
+                served = self._servers.get(key)
+                if served is not None:
+                    served.settle()
             else:
                 self.refuse(incoming, SIPStatus.SERVICE_UNAVAILABLE, headers=(("Retry-After", "32"),))
 

@@ -206,6 +206,7 @@ class ServerExchange(Exchange):
         "_connection",
         "_last",
         "_last_event",
+        "call_id",
         "on_ack",
         "on_cancel",
         "on_unacknowledged",
@@ -226,6 +227,7 @@ class ServerExchange(Exchange):
     ) -> None:
         super().__init__(carrier, key, table, reliable=source.transport != "udp")
         self.request = request
+        self.call_id = request.call_id
         self.source = source
         self.to_tag = ""  # for a To that has none yet
         self.on_ack: Callable[[SipMessage], None] | None = None  # of a 2xx
@@ -261,6 +263,11 @@ class ServerExchange(Exchange):
         self._last, self._last_event = data, event
         if not self.feed(event):
             self._last, self._last_event = before
+
+    def settle(self) -> None:
+        """Whoever had to has looked at the request: of one that has its final answer little need be kept."""
+        if self.state >= State.COMPLETED:
+            self.request.shrink()
 
     def repeat(self) -> None:
         """Send the newest answer to an INVITE again: a 2xx (RFC 3261 §13.3.1.4) or a provisional (RFC 3262 §3)."""

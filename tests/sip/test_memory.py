@@ -10,8 +10,9 @@ from random import Random
 
 from app.sip.message import SipMessage
 from app.sip.sdp import UnusableSdp
+from app.sip.transaction import Timing
 from app.sip.transport import Hop, UdpTransport
-from tests.sip.conftest import Bench, answered
+from tests.sip.conftest import Bench, NewBench, answered
 from tests.sip.peer import PATIENCE, Peer, sdp
 
 _DATAGRAMS = 20_000
@@ -71,6 +72,26 @@ def test_a_message_whose_sdp_is_of_no_use_is_freed_when_it_is_let_go() -> None:
         assert gone() is None
     finally:
         gc.enable()
+
+
+async def test_a_request_that_has_its_answer_is_remembered_at_half_the_size_and_repeated_all_the_same(
+    new_bench: NewBench, peer: Peer
+) -> None:
+    bench = await new_bench(timing=Timing())
+    await bench.call(peer.uri)
+    invite = await peer.expect("INVITE")
+    peer.accept(invite)
+    await peer.expect("ACK")
+    info = peer.request(invite, "INFO", headers=(("X-Long", "x" * 500),))
+    peer.send(info)
+    first = await peer.expect("200 INFO")
+    [kept] = [each for each in bench.phone.endpoint._servers.values() if each.request.method_name == "INFO"]
+    assert "_index" not in vars(kept.request)
+    peer.send(info)
+    again = await peer.expect("200 INFO")
+    assert peer.raw[id(again)] == peer.raw[id(first)]
+    assert (kept.request.first("x-long"), kept.request.cseq) == ("x" * 500, first.cseq)  # read anew
+    assert kept.request.raw_headers
 
 
 def _why_not(message: SipMessage) -> str:
