@@ -20,7 +20,7 @@ from tests.kit.talker import Talk, Talker, _header
 
 _CODES = {"busy": 486, "decline": 603, "away": 480, "broken": 500}
 _BUFFER = 4 * 1024 * 1024  # bytes
-_PATIENCE = 60.0  # seconds that an answered call may last
+_PATIENCE = 30.0  # seconds that an answered call may last
 _LOOK = 0.02  # seconds between two looks at our own lateness
 _ROOT = Path(__file__).parents[2]
 

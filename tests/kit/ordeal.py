@@ -22,7 +22,7 @@ from tests.kit.service import FINAL, Customer, Service
 
 SETTINGS = {"DIAL_WEBHOOK_RETRIES": "0.5,1,2,4", "DIAL_INBOUND_RATE": "0"}
 
-_PATIENCE = 90.0  # seconds until what is left counts as left for good
+_PATIENCE = 40.0  # seconds until what is left counts as left for good
 _LOOK = 0.2  # seconds
 
 Left = dict[tuple[str, str], tuple[int, int]]
