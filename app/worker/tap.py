@@ -73,7 +73,7 @@ class _Leg:
     octets: int = 0
     left_out: int = 0
     told: int = 0  # of left_out
-    waiting: "list[_Entry]" = field(default_factory=list)  # for the sid
+    waiting: list[tuple[int, Wire]] = field(default_factory=list)  # for the sid; no entries, which have the leg
 
 
 _Entry = tuple[_Leg, int, Wire]
@@ -129,8 +129,8 @@ class Tap:
         if leg.left_out:
             self._short.add(leg)
         waiting, leg.waiting = leg.waiting, []
-        self._queue.extend(waiting)
-        self._octets += sum(len(message.data) for _, _, message in waiting)
+        self._queue.extend((leg, seq, message) for seq, message in waiting)
+        self._octets += sum(len(message.data) for _, message in waiting)
         self._shed()
         self._wake.set()
 
@@ -148,13 +148,12 @@ class Tap:
             self._leave_out(leg)
             _OVER_LIMIT.inc()
             return
-        entry = leg, leg.seen, message
-        leg.seen += 1
+        seq, leg.seen = leg.seen, leg.seen + 1
         leg.octets += size
         if leg.sid is None:
-            leg.waiting.append(entry)
+            leg.waiting.append((seq, message))
             return
-        self._queue.append(entry)
+        self._queue.append((leg, seq, message))
         self._octets += size
         self._shed()
         self._wake.set()

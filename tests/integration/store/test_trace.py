@@ -1,6 +1,8 @@
 """Copies of SIP messages: stored in batches, bounded, masked, and never waited for."""
 
 import asyncio
+import gc
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -237,6 +239,24 @@ async def test_an_incoming_call_that_is_never_stored_leaves_nothing(database: Da
             tap.on_message(message("in@h"))
             tap.follow("in@h", None, leg)
     assert await value(database, "SELECT count(*) FROM sip_message") == 0
+
+
+async def test_a_leg_that_was_never_stored_is_freed_when_it_is_let_go(
+    monkeypatch: pytest.MonkeyPatch, database: Database
+) -> None:
+    monkeypatch.setattr(tapping, "_LINGER", 0.0)
+    monkeypatch.setattr(tapping, "_TIDY", 0.0)
+    tap = Tap(TraceStore(database), redact, SteadyClock())
+    tap.on_message(message("in@h"))
+    tap.follow("in@h", None, Leg())
+    [(_, kept)] = tap._legs[b"in@h"][0].waiting
+    gc.disable()
+    try:
+        users = sys.getrefcount(kept)
+        tap._tidy()
+        assert sys.getrefcount(kept) < users
+    finally:
+        gc.enable()
 
 
 async def test_both_legs_of_a_call_to_ourselves_have_a_trace(database: Database) -> None:
