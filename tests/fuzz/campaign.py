@@ -17,6 +17,7 @@ BATCH = 100  # datagrams between two looks whether the endpoint lives
 _TORTURE = tuple((valid.MESSAGES | invalid.MESSAGES | semantics.MESSAGES).values())
 _SOUND_CALLS = 3
 _FROM_WHERE_RESTS_TELL = 100_000  # datagrams; in fewer, transactions of 64·T1 pile up all the way
+_PACE = 1_500  # datagrams a second at most in such a run: what 64·T1 keeps must not depend on who else is busy here
 _GROWTH_MB = 64.0  # of a shorter run
 _GROWTH = 1.1  # of RSS at rest, after each fifth of the way against the first
 _SLACK = 4  # connections and threads that pools may have opened
@@ -163,7 +164,9 @@ async def _warm_up(target: Target, attacker: Attacker, rng: Random) -> None:
 async def _fire(
     target: Target, attacker: Attacker, sound: SoundCallee, rng: Random, report: Report, datagrams: int
 ) -> None:
+    is_long = datagrams >= _FROM_WHERE_RESTS_TELL
     while report.datagrams < datagrams:
+        due = time.monotonic() + BATCH / _PACE
         if report.datagrams % (5 * BATCH) == 0:
             await target.place(attacker.uri, seconds=5)
         for _ in range(min(BATCH, datagrams - report.datagrams)):
@@ -171,9 +174,11 @@ async def _fire(
             report.datagrams += 1
         report.media_packets += _speak(attacker, sound, rng)
         await attacker.barrier()
+        if is_long:
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
         if report.datagrams * 10 // datagrams > len(report.rss_mb):
             report.rss_mb.append((await target.vitals()).rss_mb)
-        if datagrams >= _FROM_WHERE_RESTS_TELL and report.datagrams * 5 // datagrams > len(report.rss_at_rest_mb):
+        if is_long and report.datagrams * 5 // datagrams > len(report.rss_at_rest_mb):
             await _rest(target, attacker, sound, rng)
             report.rss_at_rest_mb.append((await target.vitals()).rss_mb)
 
