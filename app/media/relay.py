@@ -61,6 +61,7 @@ class Relay:
         "_codec",
         "_event",
         "_from",
+        "_heard_before",
         "_heard_type",
         "_late_since",
         "_out",
@@ -95,6 +96,7 @@ class Relay:
         self._buffer = buffer
         self._times: list[float] = []  # when the packets of the run came: they are counted by `settle`
         self._refused = 0  # of them, by the target's socket
+        self._heard_before = 0.0  # when the newest packet of the runs before came
         # The run's first packet, as it is expected and as it becomes.
         self._sequence = self._stamp = self._ssrc = self._size = 0
         self._heard_type = _NEVER  # nothing is expected
@@ -116,8 +118,8 @@ class Relay:
 
     @property
     def heard_at(self) -> float:
-        """When the newest packet of the run came; 0: there is no run."""
-        return self._times[-1] if self._times else 0.0
+        """When the newest packet of a run came, one that was settled too; 0: there was none."""
+        return self._times[-1] if self._times else self._heard_before
 
     def pause(self, *, filled: bool = False) -> None:
         """Something else was sent or nothing could be; `filled`: silence in the place of packets that did not come."""
@@ -186,7 +188,7 @@ class Relay:
         self._stamp = self._stamp + run * octets & 0xFFFFFFFF
         out.sequence = self._out_sequence = self._out_sequence + run & 0xFFFF
         out.timestamp = self._out_stamp = self._out_stamp + run * octets & 0xFFFFFFFF
-        out.relayed_at = times[-1]
+        out.relayed_at = self._heard_before = times[-1]
         self._refused = 0
         times.clear()
 

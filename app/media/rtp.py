@@ -180,7 +180,7 @@ class RtpSession(LegAudio):
         else:
             leg.outgoing.skip(frames)
         if self.outflow is not None and self.outflow.heard_at:
-            self._heard_at = self.outflow.heard_at
+            self._heard_at = max(self._heard_at or 0.0, self.outflow.heard_at)
         if self._receive and self._heard_at is not None:
             self._listen_for_silence(now, frames)
 

@@ -255,3 +255,21 @@ async def test_who_joins_another_leaves_the_first(sides) -> None:
     b.overhear(a)
     assert (c.inflow, c.outflow, a.inflow, b.outflow) == (None, None, None, None)
     assert b.inflow is a.outflow is not None
+
+
+async def test_who_talks_over_a_bridge_is_not_silent_however_long(sides, pool: RtpPool) -> None:
+    pool.timeout = 0.8
+    (a, alice), (b, bob) = await sides({0: PCMU}), await sides({0: PCMU})
+    told: list[str] = []
+    a.on_silence, b.on_silence = (lambda: told.append("a")), (lambda: told.append("b"))
+    a.bridge(b)
+    ends = asyncio.get_running_loop().time() + 3 * pool.timeout
+    while asyncio.get_running_loop().time() < ends:
+        for peer, session, listener in ((alice, a, bob), (bob, b, alice)):
+            peer.say(session, b"\x55" * 160)
+            await hear(listener, lambda packet: set(packet.payload) == {0x55})
+    assert told == []
+    async with asyncio.timeout(5):
+        while len(told) < 2:  # and now both are
+            await alice.hear()
+    assert sorted(told) == ["a", "b"]
