@@ -326,7 +326,7 @@ class SipMessage(SIPMessage):
         self.__dict__.pop("headers", None)
 
     def shrink(self) -> None:
-        """Drop whatever can be read anew: a quarter is left (1.3 of 4.8 kB) of what is kept for nothing but repeats."""
+        """Drop whatever can be read anew: 1.4 of 4.8 kB are left of what is kept for nothing but repeats."""
         for name in _READ_ANEW:
             self.__dict__.pop(name, None)
 
