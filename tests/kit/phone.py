@@ -20,6 +20,7 @@ from app.calls.ports import (
     Signal,
     Silence,
 )
+from app.calls.sid import CallSid
 from app.calls.status import Status
 
 
@@ -142,6 +143,9 @@ class ScriptedArrival:
         self.audio = ScriptedAudio("caller")
         self.asked: list[str] = []
         self._clock = clock
+
+    def follow(self, call_sid: CallSid) -> None:
+        self.asked.append(f"follow {call_sid}")
 
     def facts(self) -> DialogFacts:
         return DialogFacts(call_id="arrival@peer", state="incoming", transport="udp")
