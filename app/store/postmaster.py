@@ -79,7 +79,7 @@ def wait_ready(process: "subprocess.Popen[bytes]", data: Path, *, seconds: float
             return True
         if time.monotonic() > deadline:
             raise TimeoutError(f"PostgreSQL was not ready after {seconds:.0f} s")
-        time.sleep(0.01)
+        time.sleep(0.01)  # it tells that it is ready in a file, and in no other way
     return False
 
 
@@ -94,7 +94,7 @@ def end(pid: int, ended: Callable[[], bool]) -> None:
             return
         deadline = time.monotonic() + patience
         while not ended() and time.monotonic() < deadline:
-            time.sleep(0.01)
+            time.sleep(0.01)  # it need not be a child of ours, so its end is no signal to us
 
 
 def end_leftover(data: Path) -> None:

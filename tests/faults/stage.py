@@ -94,7 +94,7 @@ class Server:
         if pid is not None:
             os.kill(pid, signal.SIGQUIT)
             while self._embedded.running:
-                time.sleep(0.01)
+                time.sleep(0.01)  # its owner waits for it, not we
 
     def close(self) -> None:
         home = self._embedded.home

@@ -94,7 +94,7 @@ def _shared(folder: Path) -> str:
             while not kept.exists():
                 if time.monotonic() > deadline:
                     raise RuntimeError("the test database did not start")
-                time.sleep(0.05)
+                time.sleep(0.05)  # another process writes the file
         return kept.read_text()
 
 
