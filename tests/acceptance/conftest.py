@@ -10,7 +10,7 @@ from tests.kit.service import Customer, Service, running_service
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    # All telephones of all tests are one source, 127.0.0.1, and ask again and again until a number is known or forgotten.
+    # All telephones are one source, 127.0.0.1, and some ask again and again until a number is known or forgotten.
     settings = {"DIAL_WEBHOOK_RETRIES": "0.2,0.4,0.8", "DIAL_INBOUND_RATE": "0"}
     with running_service(tmp_path_factory.mktemp("service"), **settings) as running:
         yield running
