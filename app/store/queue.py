@@ -31,18 +31,19 @@ _Claim = Callable[[AsyncConnection, int], Awaitable[list[T]]]
 
 _log = log.get(__name__)
 
-_ACCOUNTS = 200  # looked at in one claim, from a random one on
+_ACCOUNTS = 200  # at most, looked at in one claim
 _FOREVER = 1e9  # seconds
 _DOUBT_SECONDS = 30.0  # longer than the server can still be busy with the COMMIT of a connection that was cut
 
 # FIFO per account, accounts in turn: the first of each, then the second of each. Accounts are found by hopping through
-# the index from :start to its end and on from its beginning. There are more candidates than are wanted because another
-# worker may be locking some of them right now.
+# the index from :start to its end and on from its beginning, and take their turns in that order: by age, whoever has
+# ten thousand waiting would get every place that becomes free alone. There are more candidates than are wanted because
+# another worker may be locking some of them right now.
 CHOOSE = statement("""
-WITH RECURSIVE account(sid, lap) AS (
-    SELECT CAST(:start AS text), -1
+WITH RECURSIVE account(sid, lap, place) AS (
+    SELECT CAST(:start AS text), -1, 0
     UNION ALL
-    SELECT following.* FROM account a CROSS JOIN LATERAL (
+    SELECT following.*, a.place + 1 FROM account a CROSS JOIN LATERAL (
         (SELECT c.account_sid, GREATEST(a.lap, 0) AS lap FROM calls c
          WHERE c.run_at IS NOT NULL AND c.account_sid > a.sid ORDER BY c.account_sid LIMIT 1)
         UNION ALL
@@ -51,17 +52,18 @@ WITH RECURSIVE account(sid, lap) AS (
     ) following
     WHERE following.lap < 1 OR following.account_sid <= :start
 ), candidate AS MATERIALIZED (
-    SELECT due.* FROM (SELECT sid FROM account WHERE lap >= 0 LIMIT :accounts) a CROSS JOIN LATERAL (
-        SELECT c.sid, c.run_at, c.placed_no, row_number() OVER (ORDER BY c.run_at, c.placed_no) AS turn
+    SELECT due.*, a.place FROM (SELECT sid, place FROM account WHERE lap >= 0 LIMIT :accounts) a CROSS JOIN LATERAL (
+        SELECT c.sid, row_number() OVER (ORDER BY c.run_at, c.placed_no) AS turn
         FROM calls c
         WHERE c.account_sid = a.sid AND c.run_at >= now() - make_interval(secs => :oldest)
           AND c.run_at < now() - make_interval(secs => :youngest)
         ORDER BY c.run_at, c.placed_no LIMIT :depth) due
+    ORDER BY due.turn, a.place LIMIT :depth
 )
 SELECT c.sid, c.account_sid, EXTRACT(epoch FROM now() - c.run_at) AS waited
 FROM candidate k JOIN calls c ON c.sid = k.sid
 WHERE c.sid = ANY(ARRAY(SELECT sid FROM candidate)) AND c.run_at IS NOT NULL
-ORDER BY k.turn, k.run_at, k.placed_no LIMIT :limit FOR UPDATE OF c SKIP LOCKED
+ORDER BY k.turn, k.place LIMIT :limit FOR UPDATE OF c SKIP LOCKED
 """)
 CHOOSE_ONE = statement("""
 SELECT sid, account_sid, EXTRACT(epoch FROM now() - run_at) AS waited
@@ -119,6 +121,7 @@ class DialQueue:
         self._workers = Workers(database, lease)
         self._vigil = Vigil(lease)
         self._doubtful: dict[int, dict[int, float]] = {}  # by worker: tokens of claims and when they failed
+        self._served = _anywhere()  # the account that had its turn last
 
     async def register(self, *, role: str, capacity: int, sip_host: str, sip_port: int) -> int:
         """A heartbeat row for this process; its lease begins now."""
@@ -142,13 +145,14 @@ class DialQueue:
 
     async def claim(self, worker_id: int, *, limit: int, max_wait: float) -> list[ClaimedDial]:
         """Due parents with their legs, FIFO per account, accounts in turn; nothing that waited over `max_wait` s."""
-        dials = await self._claim(worker_id, limit=limit, oldest=max_wait, youngest=-_FOREVER)
+        dials = await self._claim(worker_id, limit=limit, oldest=max_wait, youngest=-_FOREVER, start=self._served)
+        self._served = dials[-1].parent.account_sid if dials else _anywhere()
         self._workers.claimed(worker_id, len(dials))
         return dials
 
     async def expired(self, worker_id: int, *, max_wait: float, limit: int = 100) -> list[ClaimedDial]:
         """Parents that waited longer than `max_wait` seconds, claimed so that they can be ended."""
-        return await self._claim(worker_id, limit=limit, oldest=_FOREVER, youngest=max_wait)
+        return await self._claim(worker_id, limit=limit, oldest=_FOREVER, youngest=max_wait, start=_anywhere())
 
     async def take(self, worker_id: int, sid: CallSid) -> ClaimedDial | None:
         """One unclaimed parent, claimed; None when it is not there to take."""
@@ -257,20 +261,18 @@ class DialQueue:
                 taken.append(dial)
         return taken
 
-    async def _claim(self, worker_id: int, *, limit: int, oldest: float, youngest: float) -> list[ClaimedDial]:
+    async def _claim(
+        self, worker_id: int, *, limit: int, oldest: float, youngest: float, start: str
+    ) -> list[ClaimedDial]:
         if limit <= 0:
             return []
-        window = {
-            "limit": limit,
-            "depth": 2 * limit + 10,
-            "accounts": _ACCOUNTS,
-            "oldest": oldest,
-            "youngest": youngest,
-        }
+        depth = 2 * limit + 10
+        accounts = min(depth, _ACCOUNTS)  # each has one candidate at least
+        window = {"start": start, "limit": limit, "depth": depth, "accounts": accounts}
+        window |= {"oldest": oldest, "youngest": youngest}
 
         async def choose(connection: AsyncConnection, token: int) -> list[ClaimedDial]:
-            start = "AC" + secrets.token_hex(4)
-            chosen = (await connection.execute(CHOOSE, {**window, "start": start})).all()
+            chosen = (await connection.execute(CHOOSE, window)).all()
             return await self._own(connection, chosen, worker_id=worker_id, token=token)
 
         return await self._surely(worker_id, choose)
@@ -320,3 +322,8 @@ class DialQueue:
             if time.monotonic() - since > _DOUBT_SECONDS:
                 del doubtful[token]
         return found
+
+
+def _anywhere() -> str:
+    """Before or after any account, as chance has it."""
+    return "AC" + secrets.token_hex(4)

@@ -79,6 +79,36 @@ async def test_an_account_is_served_in_order_and_no_account_starves(database: Da
     assert rest == many[3:]
 
 
+async def test_places_that_become_free_one_by_one_go_to_the_accounts_in_turn(
+    database: Database, sealer: Sealer
+) -> None:
+    big, small, other = (new_account_sid() for _ in range(3))
+    many = await fill(database, sealer, big, 30)
+    few = await fill(database, sealer, small, 3)
+    queue = DialQueue(database, sealer)
+    worker = await register(queue)
+
+    async def serve(count: int) -> list[str]:
+        return [dial.parent.sid for _ in range(count) for dial in await claim(queue, worker, limit=1)]
+
+    turns = await serve(3)
+    late = await fill(database, sealer, other, 2)
+    turns += await serve(8)
+    assert [sid for sid in turns if sid in many] == many[:6]
+    assert [sid for sid in turns if sid in few] == few
+    assert [sid for sid in turns if sid in late] == late
+    assert await serve(30) == many[6:]
+
+
+async def test_more_accounts_than_one_claim_looks_at_all_have_their_turn(database: Database, sealer: Sealer) -> None:
+    waiting = [sid for _ in range(40) for sid in await fill(database, sealer, new_account_sid(), 2)]
+    queue = DialQueue(database, sealer)
+    worker = await register(queue)
+    served = [dial.parent for _ in range(80) for dial in await claim(queue, worker, limit=1)]
+    assert len({call.account_sid for call in served[:40]}) == 40
+    assert {call.sid for call in served} == {*waiting}
+
+
 async def test_what_waited_too_long_is_not_claimed_but_expires(database: Database, sealer: Sealer) -> None:
     [old] = await fill(database, sealer, ACCOUNT, 1)
     await rows(database, "UPDATE calls SET run_at = run_at - interval '6 seconds'")
