@@ -4,12 +4,11 @@ Knows no number and no record; whether it may come in at all has been decided (a
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from app.calls.outcome import CANCELED_BY_API, UNUSABLE_SDP, Outcome, Reason, because, hung_up, of_response
-from app.calls.ports import Answered, Arrival, DialogFacts
+from app.calls.ports import Answered, DialogFacts
 from app.calls.sid import CallSid
 from app.calls.status import Status
 from app.runtime import log, loop
@@ -18,14 +17,13 @@ from app.sip.account import SipAccount
 from app.sip.answering import Answering
 from app.sip.build import Header
 from app.sip.conversation import Conversation
-from app.sip.endpoint import Incoming
 from app.sip.engine import Engine
+from app.sip.entry import Entry
 from app.sip.media_port import MediaFactory
 from app.sip.message import SipMessage
 from app.sip.pyvoip import CallState, SIPStatus
 from app.sip.sdp import Remote, UnusableSdp
 from app.sip.session import Session
-from app.sip.transport import Hop
 from app.sip.usage import DialogUsage
 
 if TYPE_CHECKING:
@@ -34,19 +32,6 @@ if TYPE_CHECKING:
 _CALLER_LEFT = Outcome(Status.CANCELED, Reason.CALLER_HANGUP)
 
 _log = log.get(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One INVITE that may come in, and what was read out of it."""
-
-    incoming: Incoming
-    arrival: Arrival
-    usage: DialogUsage  # early; nothing has been sent in it
-    offer: Remote | None  # None: the offer is ours to make
-    media_host: str  # where the caller shall send its RTP
-    follow: Callable[["SipArrival", CallSid], None]  # whose call it is
-    ended: Callable[[], None]  # nothing more can come for it
 
 
 class SipArrival(Conversation):
@@ -61,7 +46,6 @@ class SipArrival(Conversation):
         self._entry = entry
         self._call_sid: CallSid | None = None
         self._answering: Answering | None = None
-        self._connection: Hop | None = None  # that the INVITE came over
         self._wants_answer = False
         self._answered_at: datetime | None = None
         self._said = b""  # our SDP, once it has been said
@@ -87,8 +71,7 @@ class SipArrival(Conversation):
         exchange = endpoint.serve(incoming)
         exchange.to_tag = self.account.local_tag
         if incoming.connection is not None:
-            self._connection = incoming.connection.remote
-            self._let_go = endpoint.hold(self._connection)
+            self._let_go = endpoint.hold(incoming.connection.remote)
         self._answering = Answering(exchange, endpoint.timing, self)
         self._entry.usage.aim(lambda: self._check(ready))
 
@@ -136,32 +119,9 @@ class SipArrival(Conversation):
             self._end(hung_up(Reason.API))
 
     def facts(self) -> DialogFacts:
-        invite, usage = self._invite, self._entry.usage
-        facts = DialogFacts(
-            transport=self._entry.incoming.source.transport,
-            destination=list(_reopened(self._entry.incoming)),
-            domain="",
-            local=list(self.engine.endpoint.local),
-            via=", ".join(invite.all("via")),
-            sent_by=usage.here.sent_by,
-            request_uri=invite.request_uri,
-            from_=usage.dialog.to_value,
-            to=usage.dialog.from_value,
-            call_id=invite.call_id,
-            cseq=invite.cseq[0],
-            routes=list(usage.dialog.route_set),
-            remote_target=usage.dialog.remote_target,
-            state="incoming",
-        )
+        facts = self._entry.facts(self.account.gen_branch)
         if self._call_sid is not None:
             facts["call_sid"] = self._call_sid
-        if usage.dialog.confirmed:
-            reopened = facts["destination"]
-            facts.update(usage.facts())
-            facts["from_"] = usage.dialog.from_value
-            facts["via"] = usage.here.via(self.account.gen_branch())
-            if usage.hop == self._connection:  # nobody but us can write on it
-                facts["destination"] = reopened
         return facts
 
     # -- what the caller says
@@ -389,11 +349,3 @@ class _WayBack:
 
     def sendto(self, data: bytes, address: object) -> None:
         self._send(data)
-
-
-def _reopened(incoming: Incoming) -> tuple[str, int]:
-    """Where an answer of somebody else's goes: over a stream a new connection, to the Via's port (§18.2.2)."""
-    via, source = incoming.request.via_top, incoming.source
-    if via is None or source.transport == "udp":
-        return source.host, source.port
-    return source.host, via.port or (5061 if source.transport == "tls" else 5060)

@@ -18,13 +18,14 @@ from app.calls.uri import ANONYMOUS, NameAddr, SipUri, UriError
 from app.runtime import log
 from app.sip import compose
 from app.sip.account import SipAccount
-from app.sip.arrival import Entry, SipArrival
+from app.sip.arrival import SipArrival
 from app.sip.build import Header, UnsafeText
 from app.sip.compose import Here
 from app.sip.crypto import Srtp
 from app.sip.dialog import Dialog
 from app.sip.endpoint import Incoming
 from app.sip.engine import Engine
+from app.sip.entry import Entry
 from app.sip.headers import Address, HeaderError, Target, contact_uri
 from app.sip.media_port import MediaFactory
 from app.sip.message import SipMessage
