@@ -15,6 +15,8 @@ from app.calls.outcome import Outcome
 from app.calls.sid import AccountSid, CallSid
 from app.calls.uri import NameAddr, SipUri
 
+MOST_HOPS = 70  # RFC 3261 §8.1.1.6
+
 
 class DialogFacts(TypedDict, total=False):
     """What a stranger needs to CANCEL or BYE this leg from another process; stored before the INVITE leaves."""
@@ -46,6 +48,7 @@ class LegOrder:
     caller: NameAddr
     username: str | None = None
     password: str | None = None
+    hops: int = MOST_HOPS  # its Max-Forwards
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +147,7 @@ class Arrival:
     source: str  # the address it came from
     forwarded_from: str | None = None  # URI of the first Diversion (RFC 5806)
     headers: tuple[tuple[str, str], ...] = ()  # its X- headers, names as received
+    hops_left: int = MOST_HOPS  # its Max-Forwards
 
 
 class IncomingLeg(Protocol):

@@ -8,7 +8,19 @@ from typing import Protocol
 from app.calls.audio import Audio
 from app.calls.errors import Fenced
 from app.calls.outcome import Outcome, Reason, hung_up
-from app.calls.ports import Answered, Clock, Ended, IncomingLeg, Moved, Phone, Pressed, Progress, Signal, Silence
+from app.calls.ports import (
+    Answered,
+    Arrival,
+    Clock,
+    Ended,
+    IncomingLeg,
+    Moved,
+    Phone,
+    Pressed,
+    Progress,
+    Signal,
+    Silence,
+)
 from app.calls.status import Status
 from app.dialing.leg import Leg, Limits
 from app.dialing.line import KeyPad, Line
@@ -16,6 +28,10 @@ from app.dialing.record import Record
 from app.rcml.plan import Where
 
 LONGEST = 86_400.0  # seconds that a caller may stay
+
+# What a call that came in and goes out again has fewer of (RFC 7332 asks for one): a number whose document dials that
+# number itself ends after seven calls with 483, not after seventy, each with its document, its ports and its rows.
+_HOPS_OF_A_PASS = 10
 
 OnPressed = Callable[[Pressed], None]
 
@@ -144,6 +160,11 @@ class CalledCaller:
     def is_over(self, leg: Leg) -> None:
         self._settled.set()
         self.on_over()
+
+
+def hops_after(arrival: Arrival) -> int:
+    """The Max-Forwards of what is dialled for it. With none left a telephone still rings; a number of ours refuses."""
+    return max(0, arrival.hops_left - _HOPS_OF_A_PASS)
 
 
 def called_limits(timeout: float) -> Limits:

@@ -11,7 +11,7 @@ from app.calls.audio import Playback
 from app.calls.call import Call
 from app.calls.change import Facts
 from app.calls.outcome import LOST_RACE, Outcome, Reason, hung_up
-from app.calls.ports import LegOrder, Phone, Pressed
+from app.calls.ports import MOST_HOPS, LegOrder, Phone, Pressed
 from app.calls.sid import CallSid
 from app.calls.sources import Sounds
 from app.calls.status import Status
@@ -60,6 +60,7 @@ class Setting:
     sounds: Sounds
     caller: Caller | None
     number: NameAddr | None  # the caller's own: the callerId when the Dial has none
+    hops: int = MOST_HOPS  # that its calls may go
 
 
 class Race:
@@ -77,7 +78,7 @@ class Race:
         clock = setting.studio.clock
         self._targets: dict[Leg, Target] = {}
         for call, target in zip(calls, dial.targets, strict=True):
-            order = _order(call, target, caller_of(dial, setting.number))
+            order = _order(call, target, caller_of(dial, setting.number), setting.hops)
             leg = Leg(setting.record_of(call), order, limits, clock=clock, watcher=self)
             self._targets[leg] = target
 
@@ -233,8 +234,8 @@ def _recording_facts(recorded: Recorded) -> Facts:
     return Facts(recording_sid=recorded.sid, recording_duration=recorded.seconds)
 
 
-def _order(call: Call, target: Target, caller: NameAddr) -> LegOrder:
-    return LegOrder(call.sid, call.account_sid, target.uri, caller, target.username, target.password)
+def _order(call: Call, target: Target, caller: NameAddr, hops: int) -> LegOrder:
+    return LegOrder(call.sid, call.account_sid, target.uri, caller, target.username, target.password, hops)
 
 
 def _dial_status(call: Call, *, connected: bool) -> Status:

@@ -21,12 +21,12 @@ from app.calls.outcome import (
     worker_lost,
 )
 from app.calls.parameters import Parameters, headers_as, of_every_request, without_empty
-from app.calls.ports import Clock, IncomingLeg, LegOrder, Phone
+from app.calls.ports import MOST_HOPS, Clock, IncomingLeg, LegOrder, Phone
 from app.calls.sid import CallSid
 from app.calls.sources import DocumentRequest, SourceError
 from app.calls.status import Status
 from app.calls.uri import NameAddr
-from app.dialing.caller import ArrivedCaller, CalledCaller, Caller, called_limits
+from app.dialing.caller import ArrivedCaller, CalledCaller, Caller, called_limits, hops_after
 from app.dialing.fates import outcome_of_document, refusal_of
 from app.dialing.interpret import Ending, Fate, Script, Sources, Untold
 from app.dialing.leg import Leg
@@ -272,6 +272,7 @@ class RunningDial:
             sounds=parts.sources.sounds,
             caller=self._caller,
             number=number,
+            hops=MOST_HOPS if self._arrived is None else hops_after(self._arrived.leg.arrival),
         )
         race = self._race = Race(dial, calls, setting)
         if self._end is not None or self._replacement is not None:

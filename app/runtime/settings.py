@@ -54,7 +54,7 @@ class Settings(BaseSettings):
         "", pattern=_HOST_AND_PORT, description="name server for SIP, address or address:port; empty: the system's"
     )
     inbound_rate: float = Field(
-        10, ge=0, description="calls a second that one source may begin, twice as many at once; 0: as many as it likes"
+        10, ge=0, description="INVITEs a second from one source, twice as many at once; 0: as many as it likes"
     )
     rtp_ports: str = Field("10000-19999", pattern=r"^[0-9]{1,5}-[0-9]{1,5}$", description="range of RTP ports")
     rtp_timeout: float = Field(30, gt=0, description="silence of RTP and RTCP after which a call is hung up")

@@ -14,9 +14,7 @@ class CallRules:
     """What holds for every call of this worker."""
 
     srtp: Srtp = Srtp.OPTIONAL  # of calls over TLS
-    inbound_rate: float = (
-        10.0  # INVITEs a second that one source may send for our numbers, twice as many at once; 0: any
-    )
+    inbound_rate: float = 10.0  # calls a second that one source may begin, twice as many at once; 0: any
     proxy: str = ""  # SIP URI that every INVITE is sent to first; empty: to its target
 
     def __post_init__(self) -> None:

@@ -12,7 +12,7 @@ from prometheus_client import Counter
 
 from app.calls.address import ip_literal
 from app.calls.errors import NoFreePort
-from app.calls.ports import Arrival, IncomingLeg
+from app.calls.ports import MOST_HOPS, Arrival, IncomingLeg
 from app.calls.sid import CallSid
 from app.calls.uri import ANONYMOUS, NameAddr, SipUri, UriError
 from app.runtime import log
@@ -48,7 +48,7 @@ UNDERSTOOD = frozenset({"100rel", "timer"})
 _RETRY = (("Retry-After", "5"),)  # seconds
 
 _log = log.get(__name__)
-_REFUSED = Counter("dial_sip_arrivals_refused_total", "INVITEs for our numbers that were refused unheard", ["why"])
+_REFUSED = Counter("dial_sip_arrivals_refused_total", "INVITEs that were refused unheard", ["why"])
 
 
 class Refusal(Exception):
@@ -87,21 +87,21 @@ class Switchboard:
         engine = self.engine
         if engine is None:
             return
-        number = number_of(incoming.request.request_uri)
-        if number is None or self._on_arrival is None or not self._knows(number):
-            engine.endpoint.refuse(incoming, SIPStatus.NOT_FOUND)
-            return
         try:
-            self._take(engine, incoming, number, self._on_arrival)
+            self._take(engine, incoming)
         except Refusal as refusal:
             _REFUSED.labels(str(int(refusal.status))).inc()
             _log.debug("sip.arrival_refused", source=incoming.source.host, why=str(refusal))
             engine.endpoint.refuse(incoming, refusal.status, headers=refusal.headers)
 
-    def _take(self, engine: Engine, incoming: Incoming, number: str, on_arrival: OnArrival) -> None:
-        request = incoming.request
+    def _take(self, engine: Engine, incoming: Incoming) -> None:
+        request, on_arrival = incoming.request, self._on_arrival
+        # Whatever the number: who tries them one after the other learns no faster which are ours.
         if not self._rate.admits(incoming.source.host, asyncio.get_running_loop().time()):
             raise Refusal(SIPStatus.SERVICE_UNAVAILABLE, "too many INVITEs from there", ("Retry-After", "2"))
+        number = number_of(request.request_uri)
+        if number is None or on_arrival is None or not self._knows(number):
+            raise Refusal(SIPStatus.NOT_FOUND, "no number of ours")
         offer = self._examine(engine, incoming)
         account = self._account(incoming)
         usage = _usage(engine, incoming, account)
@@ -139,8 +139,7 @@ class Switchboard:
         request = incoming.request
         if _mark(request) in self._invites:
             raise Refusal(SIPStatus.LOOP_DETECTED, "the same request came another way")  # §8.2.2.2
-        if request.first("max-forwards") == "0":
-            # What we do with the call may lead back to us: RFC 7332 §3.
+        if _hops_left(request) == 0:  # what we do with the call may lead back to us: RFC 7332 §3
             raise Refusal(SIPStatus.TOO_MANY_HOPS, "Max-Forwards is 0")
         unknown = [option for option in request.all("require") if option.lower() not in UNDERSTOOD]
         if unknown:
@@ -250,7 +249,14 @@ def _arrival(engine: Engine, incoming: Incoming, number: str) -> Arrival:
         source=incoming.source.host,
         forwarded_from=contact_uri(request.first("diversion")),
         headers=tuple((name, value) for name, value in request.raw_headers if name[:2] in ("X-", "x-")),
+        hops_left=_hops_left(request),
     )
+
+
+def _hops_left(request: SipMessage) -> int:
+    """Its Max-Forwards; who sends none, or none that is a number, has the usual one (RFC 3261 §16.3, RFC 2543)."""
+    value = request.first("max-forwards") or ""
+    return min(int(value), MOST_HOPS) if value.isascii() and value.isdigit() and len(value) < 10 else MOST_HOPS
 
 
 def _caller(request: SipMessage, source: str) -> NameAddr:

@@ -265,6 +265,19 @@ async def test_a_caller_that_cancels_ends_everything(
     assert (parent["status"], parent["reason"]) == ("canceled", "caller-hangup")
 
 
+async def test_a_number_that_dials_itself_comes_to_an_end(customer: Customer, app: Receiver, ann: Talker) -> None:
+    itself = f"sip:300@127.0.0.1:{customer.service.sip_port}"
+    app.chooses = lambda seen: page(f"<Dial><Sip>{itself}</Sip></Dial>")  # type: ignore[assignment,return-value]
+    await customer.http.post("/v1/numbers", json={"number": "300", "url": f"{app.url}/voice"})
+    talk = await _calls(customer, ann, "300")
+    assert await _answer(talk, "480 INVITE")
+    asked = [seen.form["CallSid"] for seen in app.requests]
+    assert len(asked) == 7  # each has ten hops fewer to go, the first had 70
+    last = await customer.wait_for(asked[-1])
+    assert (last["dialCallStatus"], last["legs"][0]["sipResponseCode"]) == ("failed", 483)
+    await customer.http.delete("/v1/numbers/300")
+
+
 async def test_the_document_is_replaced_while_two_talk(
     customer: Customer, app: Receiver, ann: Talker, bob: Talker
 ) -> None:

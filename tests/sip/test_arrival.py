@@ -72,6 +72,12 @@ async def test_what_arrived_is_told(caller: Caller) -> None:
     assert arrival.called.host == "127.0.0.1"
 
 
+@pytest.mark.parametrize(("value", "hops"), [("12", 12), ("071", 70), ("255", 70), ("many", 70), ("", 70)])
+async def test_how_far_a_call_may_go_is_told(caller: Caller, value: str, hops: int) -> None:
+    await caller.called(headers=row("Max-Forwards", value), without="" if value else "Max-Forwards")
+    assert caller.arrivals[0].hops_left == hops
+
+
 @pytest.mark.parametrize(
     ("value", "caller_uri"),
     [
@@ -273,6 +279,7 @@ REFUSED: list[tuple[dict[str, Any], int]] = [
     ({"headers": row("Require", "replaces")}, 420),
     ({"headers": row("Session-Expires", "30")}, 422),
     ({"headers": row("Max-Forwards", "0")}, 483),
+    ({"headers": row("Max-Forwards", "00")}, 483),
     ({"without": "Contact"}, 400),
     ({"headers": row("Contact", "<nonsense>")}, 400),
     ({"headers": row("Contact", "<sip:bob@10.9.8.7>")}, 403),
@@ -320,8 +327,22 @@ async def test_each_source_may_call_so_often_and_no_more(new_bench: NewBench) ->
     while len(codes) < 3:
         codes.append((await caller.next()).status_code)
     assert sorted(codes) == [100, 100, 503]
-    caller.invite(number="unknown")
-    await caller.expect("404 INVITE")
+    caller.close()
+
+
+async def test_calls_to_numbers_that_are_not_ours_count_too(new_bench: NewBench) -> None:
+    bench = await new_bench(rules=CallRules(inbound_rate=1))
+    caller = Caller(bench)
+    await caller.open()
+    for number in range(3):
+        caller.call_id = f"scan-{number}"
+        caller.invite(number=f"no-{number}")
+    answers = [await caller.next() for _ in range(3)]
+    assert sorted(answer.status_code for answer in answers) == [404, 404, 503]
+    assert next(answer for answer in answers if answer.status_code == 503).first("Retry-After")
+    assert bench.phone.endpoint.transactions == 0
+    caller.invite()
+    await caller.expect("503 INVITE")
     caller.close()
 
 

@@ -10,8 +10,9 @@ import pytest
 from app.calls.outcome import Reason
 from app.calls.ports import Answered, Moved, Pressed
 from app.sip import session_timer
+from app.sip.engine import CallRules
 from tests.sip.caller import Caller
-from tests.sip.conftest import Bench, outcome_of, told
+from tests.sip.conftest import Bench, NewBench, outcome_of, told
 from tests.sip.peer import PATIENCE, Peer, row, sdp
 from tests.sip.test_pyvoip_is_used import functions_of_pyvoip
 
@@ -119,7 +120,11 @@ async def test_a_call_that_comes_in_is_a_pyvoip_call_too(bench: Bench, caller: C
     assert leg.RTPClients[0].assoc
 
 
-async def test_a_flood_for_unknown_numbers_keeps_nothing(bench: Bench, caller: Caller) -> None:
+async def test_a_flood_for_unknown_numbers_keeps_nothing(new_bench: NewBench) -> None:
+    bench = await new_bench(rules=CallRules(inbound_rate=0))
+    caller = Caller(bench)
+    await caller.open()
+
     def size() -> int:
         gc.collect()
         return len(gc.get_objects())
@@ -137,6 +142,7 @@ async def test_a_flood_for_unknown_numbers_keeps_nothing(bench: Bench, caller: C
     await flood(300)
     assert size() - before < 100
     assert (bench.phone.endpoint.transactions, bench.phone.calls, bench.media.ports.used) == (0, {}, 0)
+    caller.close()
 
 
 async def test_a_call_is_freed_when_it_ends_and_not_by_a_collection(bench: Bench, caller: Caller) -> None:

@@ -15,7 +15,7 @@ from app.calls.address import AddressPolicy
 from app.calls.audio import Audio, Pcm, Take, TakeEnd, Taken, TakeOrder
 from app.calls.call import Call, Direction, NewCall
 from app.calls.callback import Callback
-from app.calls.ports import Arrival
+from app.calls.ports import MOST_HOPS, Arrival
 from app.calls.recording import RecordingOrder
 from app.calls.sid import AccountSid, CallSid, RecordingSid, new_call_sid
 from app.calls.sources import SourceError
@@ -159,10 +159,11 @@ class Stage:
         task = asyncio.create_task(dial.run())
         return OnStage(self, dial, task, placed.parent.sid)
 
-    async def arrive(self, *paths: str) -> tuple["OnStage", ScriptedArrival]:
+    async def arrive(self, *paths: str, hops_left: int = MOST_HOPS) -> tuple["OnStage", ScriptedArrival]:
         """An inbound call for a number whose documents are at `paths`."""
         caller, called = NameAddr.parse('"Ann" <sip:ann@peer>'), SipUri.parse("sip:100@dial.example")
-        arrival = Arrival(self.clock.now(), "100", caller, called, "127.0.0.1", headers=(("X-Trunk", "7"),))
+        trunk = (("X-Trunk", "7"),)
+        arrival = Arrival(self.clock.now(), "100", caller, called, "127.0.0.1", headers=trunk, hops_left=hops_left)
         leg = ScriptedArrival(arrival, self.clock)
         call = NewCall(
             sid=new_call_sid(),
