@@ -3,7 +3,6 @@
 Knows who may be asked next, not what is said once somebody has answered.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
@@ -20,7 +19,6 @@ from app.sip.invitation import Invitation
 from app.sip.itinerary import Itinerary
 from app.sip.message import SipMessage
 from app.sip.transport import Hop, TransportError
-from app.sip.usage import DialogUsage
 
 _LONGEST_OVER_UDP = 1300  # bytes, RFC 3261 §18.1.1
 _TCP_PATIENCE = 1.0  # seconds before a long INVITE goes over UDP after all
@@ -45,9 +43,6 @@ class Seeker(Protocol):
     def on_nobody(self, outcome: Outcome) -> None:
         """Nobody answered, and nobody is left to ask."""
 
-    def on_unwanted(self, usage: DialogUsage) -> None:
-        """After `stop`: somebody has answered all the same, and is being hung up."""
-
     def on_finished(self) -> None:
         """After `stop`: nothing is left of it on the wire."""
 
@@ -68,8 +63,6 @@ class _Nobody:
     def on_moving(self) -> None: ...
 
     def on_nobody(self, outcome: Outcome) -> None: ...
-
-    def on_unwanted(self, usage: DialogUsage) -> None: ...
 
     def on_finished(self) -> None: ...
 
@@ -121,14 +114,12 @@ class Search:
         else:
             self._seeker.on_finished()
 
-    def part(self, then: Callable[[], None]) -> None:
-        """The seeker is gone; late answers are dealt with by the invitation alone. `then`: none can come any more."""
+    def part(self) -> None:
+        """The seeker is gone; late answers are dealt with by the invitation alone."""
         self._stopped = True
         self._seeker = _NOBODY
         if self.invitation is not None:
-            self.invitation.part(then)
-        else:
-            then()
+            self.invitation.part()
 
     # -- InviteUser
 
@@ -170,10 +161,6 @@ class Search:
             self._go(hop, outcome)
         else:
             self._ask_next_target(outcome)
-
-    def on_unwanted(self, invitation: Invitation, usage: DialogUsage) -> None:
-        if invitation is self.invitation:
-            self._seeker.on_unwanted(usage)
 
     def on_finished(self, invitation: Invitation) -> None:
         if invitation is self.invitation:
