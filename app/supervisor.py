@@ -255,7 +255,7 @@ def _worker(settings: Settings, shared: Mapping[str, str], n: int) -> RoleProces
 
 def _welcome(settings: Settings, house: House) -> str:
     account = house.account_file.read_text().partition(":")[0]
-    url = f"http://{settings.http_host}:{settings.http_port}"
+    url = settings.api_url
     rcml = '<Response><Dial timeLimit="5"><Sip>sip:alice@127.0.0.1:5090</Sip></Dial></Response>'
     return f"""
 Dial-to-SIP is ready.

@@ -14,8 +14,6 @@ from app.store.database import Database
 from app.store.recordings import RecordingRows
 from app.store.seal import Sealer
 
-_WILDCARDS = ("0.0.0.0", "::", "")
-
 
 def keeper_of(settings: Settings, database: Database, sealer: Sealer, clock: Clock) -> Keeper:
     """A worker's, with the spool that its recorder writes to."""
@@ -51,17 +49,9 @@ def shelves_of(settings: Settings) -> Shelves:
 
 def links_of(settings: Settings) -> Links:
     key = link_key(settings.secret_key.get_secret_value()) if settings.recording_links == "signed" else None
-    return Links(public_url(settings), key, settings.recording_link_seconds)
+    return Links(settings.api_url, key, settings.recording_link_seconds)
 
 
 def spool_of(settings: Settings) -> Spool:
     """Where recordings run; on this machine's own disk, whatever store they end in."""
     return Spool(settings.data_dir / "spool")
-
-
-def public_url(settings: Settings) -> str:
-    if settings.public_url:
-        return settings.public_url
-    host = "localhost" if settings.http_host in _WILDCARDS else settings.http_host
-    bracketed = f"[{host}]" if ":" in host else host
-    return f"http://{bracketed}:{settings.http_port}{settings.root_path}"

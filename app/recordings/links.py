@@ -23,14 +23,14 @@ def link_key(secret_key: str) -> bytes:
 class Links:
     """`key` None: links are not signed, and a signature opens nothing."""
 
-    public_url: str
+    api_url: str
     key: bytes | None = field(default=None, repr=False)
     seconds: float = 604_800.0  # that a signed link is good for
     now: Callable[[], float] = time.time
 
     def url_of(self, sid: RecordingSid) -> str:
         """Absolute. Signed, it is good for `seconds` from now."""
-        url = f"{self.public_url.rstrip('/')}/v1/recordings/{sid}.wav"
+        url = f"{self.api_url}/v1/recordings/{sid}.wav"
         if self.key is None:
             return url
         expires = str(int(self.now() + self.seconds))

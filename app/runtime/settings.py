@@ -13,6 +13,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 # An address, with brackets around IPv6 if a port follows.
 _HOST_AND_PORT = r"^$|^[0-9.]+(:[0-9]{1,5})?$|^\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?$"
+_WILDCARDS = ("0.0.0.0", "::", "")
 _RETRIES = "5,30,300,1800,7200,18000,36000"
 
 
@@ -159,6 +160,15 @@ class Settings(BaseSettings):
         if bool(self.recordings_s3_key) != bool(self.recordings_s3_secret.get_secret_value()):
             raise ValueError("DIAL_RECORDINGS_S3_KEY and DIAL_RECORDINGS_S3_SECRET go together")
         return self
+
+    @cached_property
+    def api_url(self) -> str:
+        """The API as customers reach it; of a wildcard host, as this machine does."""
+        if self.public_url:
+            return self.public_url.rstrip("/")
+        host = "localhost" if self.http_host in _WILDCARDS else self.http_host
+        bracketed = f"[{host}]" if ":" in host else host
+        return f"http://{bracketed}:{self.http_port}{self.root_path}"
 
     @cached_property
     def rtp_range(self) -> range:

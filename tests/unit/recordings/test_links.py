@@ -12,7 +12,7 @@ NOW = 1_800_000_000.0
 
 
 def signed(now: float = NOW, key: str = "secret") -> Links:
-    return Links("https://dial.example/", link_key(key), 60, lambda: now)
+    return Links("https://dial.example", link_key(key), 60, lambda: now)
 
 
 def query(links: Links) -> dict[str, str]:

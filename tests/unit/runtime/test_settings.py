@@ -58,3 +58,16 @@ def test_secrets_are_not_in_the_text_of_the_settings(monkeypatch: pytest.MonkeyP
 )
 def test_a_worker_takes_no_more_calls_than_it_has_ports_for(ports: str, most: int, calls: int) -> None:
     assert Settings(rtp_ports=ports, max_calls=most).calls_at_once == calls
+
+
+@pytest.mark.parametrize(
+    ("settings", "url"),
+    [
+        (Settings(), "http://127.0.0.1:8080"),
+        (Settings(http_host="0.0.0.0", http_port=80, root_path="/dial"), "http://localhost:80/dial"),
+        (Settings(http_host="::1"), "http://[::1]:8080"),
+        (Settings(http_host="::", public_url="https://dial.example/"), "https://dial.example"),
+    ],
+)
+def test_the_api_has_an_address_that_a_customer_can_open(settings: Settings, url: str) -> None:
+    assert settings.api_url == url
