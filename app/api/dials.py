@@ -66,9 +66,6 @@ def add_routes(router: APIRouter, parts: ApiParts, admission: Admission) -> None
 async def _admit(account: AccountSid, key: str | None, parts: ApiParts, admission: Admission) -> None:
     """Raises Refused when a new call may not be placed now; a request that is repeated places none."""
     try:
-        wait = parts.rate_limit(account)
-        if wait is not None:
-            raise Refused(Code.RATE_LIMITED, headers={"Retry-After": str(wait)})
         await admission.admit()
     except Refused:
         if key is None or not await is_used(parts.database, account, key):

@@ -1,10 +1,8 @@
 """What the web application is made of: the use cases and reads that wiring hands to it."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.calls.address import AddressPolicy
-from app.calls.sid import AccountSid
 from app.dialing.hangup import HangUp
 from app.dialing.place import Place
 from app.dialing.replace import Replace
@@ -19,13 +17,6 @@ from app.store.numbers import Numbers
 from app.store.queue import DialQueue
 from app.store.recordings import RecordingRows
 from app.store.trace import TraceStore
-
-# Seconds until the account may ask again, or None: it may now. Called once per dial request.
-RateLimit = Callable[[AccountSid], int | None]
-
-
-def no_limit(_: AccountSid) -> None:
-    """The default: contract, section 5."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,4 +37,3 @@ class ApiParts:
     accounts: Accounts
     sip_policy: AddressPolicy
     http_policy: AddressPolicy
-    rate_limit: RateLimit = no_limit

@@ -27,6 +27,7 @@ _CODES: dict[type[DialError], Code] = {
     errors.NumberTaken: Code.NUMBER_TAKEN,
     errors.RecordingRuns: Code.RECORDING_RUNS,
     errors.AlreadyAnswered: Code.ALREADY_ANSWERED,
+    errors.TooManyCalls: Code.RATE_LIMITED,
     errors.Unavailable: Code.UNAVAILABLE,
 }
 
@@ -80,8 +81,12 @@ def answer_to(error: Exception, request: Request) -> Response:
     if code is None:
         _log.error("http.failed", method=request.method, path=printable(request.url.path), exc_info=error)
         code = Code.INTERNAL_ERROR
-    headers = {"Retry-After": str(error.retry_after)} if isinstance(error, errors.Unavailable) else {}
-    return answer_to(Refused(code, headers=headers), request)
+    detail, headers = None, {}
+    if isinstance(error, errors.Unavailable | errors.TooManyCalls):
+        headers = {"Retry-After": str(error.retry_after)}
+    if isinstance(error, errors.TooManyCalls):
+        detail = f"{error}; wait for Retry-After seconds"
+    return answer_to(Refused(code, detail, headers), request)
 
 
 def problem(

@@ -19,6 +19,14 @@ class Unavailable(DialError):
         self.retry_after = retry_after  # seconds
 
 
+class TooManyCalls(DialError):
+    """The account has placed as many calls as it may; nothing was stored."""
+
+    def __init__(self, detail: str, retry_after: int) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after  # seconds
+
+
 class NoFreePort(DialError):
     """Every RTP port of this worker is taken."""
 

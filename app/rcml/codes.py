@@ -286,7 +286,12 @@ EXPLAINED: dict[Code, Explanation] = {
             "The Content-Type is missing or none that the operation reads.",
             "Use application/json; for RCML application/xml or text/xml.",
         ),
-        (Code.RATE_LIMITED, 429, "There were too many requests.", "Wait for Retry-After seconds."),
+        (
+            Code.RATE_LIMITED,
+            429,
+            "The account has placed as many calls, in this second or at once, as the operator lets it.",
+            "Wait for Retry-After seconds.",
+        ),
         (Code.INTERNAL_ERROR, 500, "The service made a mistake; it is in its log.", "Try again or report it."),
         (
             Code.UNAVAILABLE,

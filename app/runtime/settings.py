@@ -72,6 +72,12 @@ class Settings(BaseSettings):
     )
     max_calls: int = Field(200, ge=1, description="calls that one worker runs at once")
     max_wait: float = Field(5, gt=0, description="how long a dial request may wait for a worker")
+    account_rate: int = Field(
+        0, ge=0, description="calls that one account may place in any second, over all processes; 0: no limit"
+    )
+    account_calls: int = Field(
+        0, ge=0, description="calls that one account may have at once, over all processes; 0: no limit"
+    )
     workers: int = Field(1, ge=1, le=64, description="worker processes of `all`")
     webhook_retries: Annotated[tuple[float, ...], NoDecode] = Field(
         tuple(float(part) for part in _RETRIES.split(",")),

@@ -9,14 +9,16 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.calls.call import NewCall
-from app.calls.errors import KeyConflict, Unavailable
+from app.calls.errors import KeyConflict, TooManyCalls, Unavailable
 from app.calls.sid import AccountSid, CallSid
+from app.store.allowance import Allowance, Wanted
 from app.store.database import Database
 from app.store.group import Batch, Group
 from app.store.rows import document_of, row_of, to_json
 from app.store.seal import Sealer
 from app.store.statement import statement
 
+NO_LIMITS = Allowance()
 PATIENCE = 2.0  # seconds until a caller is told to come back
 
 # The conflicting row is updated even if nothing changes: only so it is waited for, and returned, while another process
@@ -93,6 +95,11 @@ class _Request:
         return self.calls[0].sid
 
     @property
+    def wanted(self) -> Wanted:
+        parent = self.calls[0]
+        return Wanted(parent.sid, parent.account_sid, self.idempotency.key if self.idempotency else None)
+
+    @property
     def key(self) -> _Key | None:
         return (self.idempotency.account_sid, self.idempotency.key) if self.idempotency else None
 
@@ -101,14 +108,16 @@ class _Request:
 class _Stored:
     created_at: Mapping[str, datetime]  # of every root that is stored
     keys: Mapping[_Key, tuple[bytes, str]]  # digest and sid that each key stands for
+    refused: Mapping[str, TooManyCalls]  # of each root that is not
 
 
 class Placing:
     """One per process that takes dial requests."""
 
-    def __init__(self, database: Database, sealer: Sealer) -> None:
+    def __init__(self, database: Database, sealer: Sealer, allowance: Allowance = NO_LIMITS) -> None:
         self._database = database
         self._sealer = sealer
+        self._allowance = allowance
         self._group: Group[_Request, Placed | Replayed] = Group("placing", self._commit, patient=False)
 
     async def start(self) -> None:
@@ -119,7 +128,7 @@ class Placing:
         await self._group.stop()
 
     async def place(self, calls: Sequence[NewCall], *, idempotency: Idempotency | None) -> Placed | Replayed:
-        """`calls` is the parent and its legs. Raises KeyConflict, Unavailable (within 2 s).
+        """`calls` is the parent and its legs. Raises KeyConflict, TooManyCalls, Unavailable (within 2 s).
 
         After Unavailable the request may or may not be stored: repeated with its key it gives the same sid.
         """
@@ -131,18 +140,21 @@ class Placing:
             raise Unavailable("the database did not answer in time") from error
 
     async def _commit(self, batch: Batch[_Request]) -> Sequence[Placed | Replayed | Exception]:
-        firsts: dict[_Key, _Request] = {}
+        firsts: dict[_Key | None, _Request] = {}
         for request in batch.items:
             if request.key is not None:
                 firsts.setdefault(request.key, request)
         written = [r for r in batch.items if r.key is None or firsts[r.key] is r]
-        parameters = self._parameters(written)
 
         async def work(connection: AsyncConnection) -> _Stored:
-            return await _store(connection, parameters, [request.root for request in written])
+            refused: dict[str, TooManyCalls] = {}
+            if self._allowance.bounded:
+                refused = await self._allowance.refuse(connection, [request.wanted for request in written])
+            admitted = [request for request in written if request.root not in refused]
+            return await _store(connection, self._parameters(admitted), admitted, refused)
 
         stored = await self._database.run(work, seconds=PATIENCE)
-        return [_answer(request, stored) for request in batch.items]
+        return [_answer(request, firsts.get(request.key, request), stored) for request in batch.items]
 
     def _parameters(self, requests: Sequence[_Request]) -> dict[str, str]:
         keys: list[dict[str, Any]] = []
@@ -159,17 +171,26 @@ class Placing:
         return {"keys": to_json(keys), "calls": to_json(calls), "documents": to_json(documents)}
 
 
-async def _store(connection: AsyncConnection, parameters: Mapping[str, Any], roots: Sequence[str]) -> _Stored:
+async def _store(
+    connection: AsyncConnection,
+    parameters: Mapping[str, Any],
+    requests: Sequence[_Request],
+    refused: Mapping[str, TooManyCalls],
+) -> _Stored:
+    roots = [request.root for request in requests]
     row = (await connection.execute(PLACE, parameters)).mappings().one()
     created_at = dict.fromkeys(roots, row["created_at"])
     if not row["all_new"]:  # the COMMIT of an earlier try was done, only its answer was lost
         earlier = await connection.execute(CREATED_AT, {"sids": list(roots)})
         created_at |= {row.sid: row.created_at for row in earlier}
     keys = {(account, key): (bytes.fromhex(digest), sid) for account, key, digest, sid in row["keys"] or ()}
-    return _Stored(created_at, keys)
+    return _Stored(created_at, keys, refused)
 
 
-def _answer(request: _Request, stored: _Stored) -> Placed | Replayed | Exception:
+def _answer(request: _Request, first: _Request, stored: _Stored) -> Placed | Replayed | Exception:
+    """`first` is what was written for the request: itself, or an earlier one of the batch with its key."""
+    if (refusal := stored.refused.get(first.root)) is not None:
+        return refusal
     if request.key is not None and request.idempotency is not None:
         digest, sid = stored.keys[request.key]
         if digest != request.idempotency.digest:

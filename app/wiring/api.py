@@ -10,6 +10,7 @@ from app.recordings.from_settings import links_of, shelves_of
 from app.runtime.settings import Settings
 from app.runtime.supervised import announce_ready
 from app.store.accounts import Accounts
+from app.store.allowance import Allowance
 from app.store.calls import CallReads
 from app.store.deliveries import Deliveries
 from app.store.numbers import Numbers
@@ -24,7 +25,7 @@ from app.wiring.role import http_policy, open_database, sip_policy
 async def run_api(settings: Settings) -> int:
     """Serve the API until SIGTERM; uvicorn finishes the requests that run."""
     async with open_database(settings, "api") as (database, sealer):
-        placing = Placing(database, sealer)
+        placing = Placing(database, sealer, Allowance(settings.account_rate, settings.account_calls))
         calls, queue = CallReads(database, sealer), DialQueue(database, sealer)
         await placing.start()
         app = create_app(

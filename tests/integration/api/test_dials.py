@@ -9,10 +9,13 @@ from sqlalchemy import text
 
 from app.calls.address import AddressPolicy
 from app.calls.errors import Unavailable
+from app.dialing.place import Place
 from app.rcml import parse, serial
 from app.rcml.fields import Rules
 from app.rcml.plan import Dial, Where
+from app.store.allowance import Allowance
 from app.store.database import Database
+from app.store.placing import Placing
 from app.store.queue import Capacity, DialQueue
 from app.store.seal import Sealer
 from tests.integration.api.conftest import Api
@@ -141,12 +144,11 @@ async def test_the_same_key_and_body_is_one_call_also_in_parallel(api: Api, data
 async def test_a_repeated_request_is_answered_also_when_nothing_new_would_be(api: Api) -> None:
     headers = {"Idempotency-Key": "k"}
     first = await api.client.post("/v1/dials", json=BODY, headers=headers)
-    for full in ({"queue": Queue(Capacity(workers=0, free=0, waiting=0, rate=0))}, {"rate_limit": lambda account: 1}):
-        async with api.with_parts(**full) as client:
-            again = await client.post("/v1/dials", json=BODY, headers=headers)
-            other = await client.post("/v1/dials", json=BODY, headers={"Idempotency-Key": "other"})
-        assert (again.status_code, again.json()["sid"]) == (202, first.json()["sid"])
-        assert other.status_code in (429, 503)
+    async with api.with_parts(queue=Queue(Capacity(workers=0, free=0, waiting=0, rate=0))) as client:
+        again = await client.post("/v1/dials", json=BODY, headers=headers)
+        other = await client.post("/v1/dials", json=BODY, headers={"Idempotency-Key": "other"})
+    assert (again.status_code, again.json()["sid"]) == (202, first.json()["sid"])
+    assert other.status_code == 503
 
 
 async def test_the_same_key_with_another_body_or_query_conflicts(api: Api) -> None:
@@ -258,10 +260,20 @@ async def test_a_database_that_is_away_is_503_with_retry_after(api: Api) -> None
     assert answer.json()["errors"][0]["code"] == "unavailable"
 
 
-async def test_a_rate_limit_answers_429(api: Api) -> None:
-    async with api.with_parts(rate_limit=lambda account: 7) as client:
+async def test_what_an_account_may_not_place_is_a_429(api: Api, database: Database, sealer: Sealer) -> None:
+    placing = Placing(database, sealer, Allowance(calls=1))
+    await placing.start()
+    place = Place(placing, api.parts.calls, lambda target: "192.0.2.1")
+    headers = {"Idempotency-Key": "k"}
+    async with api.with_parts(place=place) as client:
+        first = await client.post("/v1/dials", json=BODY, headers=headers)
         answer = await client.post("/v1/dials", json=BODY)
-    assert (answer.status_code, answer.headers["retry-after"]) == (429, "7")
+        again = await client.post("/v1/dials", json=BODY, headers=headers)
+    await placing.stop()
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "5")
+    assert [error["code"] for error in answer.json()["errors"]] == ["rate-limited"]
+    assert "DIAL_ACCOUNT_CALLS" in answer.json()["detail"]
+    assert (again.status_code, again.json()["sid"]) == (202, first.json()["sid"])
 
 
 def problems_of(answer: httpx.Response) -> list[str]:
