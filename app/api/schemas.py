@@ -148,7 +148,7 @@ class Call(Shape):
     sip_response_reason: str | None
     reason: Reason | None
     screening: Literal["running", "accepted", "declined", "timeout", "error"] | None = Field(
-        description="of a leg whose target has a url, once it answered"
+        description="of a leg whose target has a url, once it answered; null when the leg ended before the verdict"
     )
     dial_call_status: str | None = Field(description="of a parent: how the dial went")
     dial_call_sid: CallSid | None = Field(description="of a parent: the winner, else the last leg")

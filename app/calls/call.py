@@ -74,7 +74,7 @@ class Call:
     worker_id: int | None = None
     dialog: Mapping[str, Any] | None = None  # see app.calls.ports.DialogFacts
     wanted: str | None = None  # "completed" or "canceled", as asked over the API
-    screening: str | None = None  # running, accepted, declined, timeout or error
+    screening: str | None = None  # running, accepted, declined, timeout or error; None too when its leg ended first
     caller_name: str | None = None
     forwarded_from: str | None = None
     recording_sid: RecordingSid | None = None  # the newest, and how long it is
@@ -88,7 +88,7 @@ class Call:
 
     @property
     def is_connected(self) -> bool:
-        """Of a leg: whether it was answered and, where it was to be screened, accepted (contract 4.4)."""
+        """Of a leg that has not ended: whether it was answered and, where it was to be screened, accepted."""
         return self.answer_time is not None and self.screening in (None, "accepted")
 
     @property

@@ -129,6 +129,8 @@ class Record:
     ) -> asyncio.Future[None]:
         call = self.call
         after = replace(call, last_seq=call.last_seq + 1, status=status or call.status, **_present(facts))
+        if after.screening == "running" and after.status in FINAL:
+            after = replace(after, screening=None)  # its leg ended before it came to a verdict; stored so, too
         delivery = None
         if event is not None and call.callback is not None and event in call.callback.events:
             fired = Fired(after, event, at, self.headers, self._recording_url(after, event))

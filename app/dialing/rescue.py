@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from app.calls.call import Call
 from app.calls.change import Facts
 from app.calls.errors import Fenced
-from app.calls.outcome import CANCELED_BY_API, NO_CAPACITY, Outcome, worker_lost
+from app.calls.outcome import CANCELED_BY_API, NO_CAPACITY, Outcome, Reason, worker_lost
 from app.calls.ports import Clock
 from app.calls.status import Status
 from app.dialing.record import Journal, Record, UrlOf
@@ -45,6 +45,7 @@ class Rescue:
     async def _end(self, parent: Call, legs: Sequence[Call], outcome_of: OutcomeOf) -> None:
         leg_records = [Record(leg, self.journal, self.clock, self.url_of) for leg in legs]
         parent_record = Record(parent, self.journal, self.clock, self.url_of)
+        connected = next((leg for leg in leg_records if leg.call.is_connected and not _was_dropped(leg.call)), None)
         for leg in leg_records:
             leg.end(outcome_of(leg.is_answered))
         await _written(leg_records)  # two writers overlap: queued with them, the parent could end before its legs
@@ -52,7 +53,7 @@ class Rescue:
             answered = parent_record.is_answered
         else:
             answered = any(leg.is_answered for leg in leg_records)
-        parent_record.end(outcome_of(answered), _dial_facts(leg_records))
+        parent_record.end(outcome_of(answered), _dial_facts(leg_records, connected))
         await _written([parent_record])
 
 
@@ -65,11 +66,15 @@ async def _written(records: Sequence[Record]) -> None:
             _log.error("rescue.unwritten", call=record.call.sid, error=str(error))
 
 
-def _dial_facts(legs: Sequence[Record]) -> Facts:
+def _was_dropped(leg: Call) -> bool:
+    """Answered, but another one was connected: no screening need have said so."""
+    return leg.reason == Reason.LOST_RACE
+
+
+def _dial_facts(legs: Sequence[Record], connected: Record | None) -> Facts:
     """How the dial went: told of the leg that was connected, else of the last one."""
     if not legs:
         return Facts()
-    connected = next((leg for leg in legs if leg.call.is_connected), None)
     told = (connected or legs[-1]).call
     status = Status.NO_ANSWER if connected is None and told.status is Status.COMPLETED else told.status
     return Facts(dial_call_status=status, dial_call_sid=told.sid, dial_call_duration=told.duration)

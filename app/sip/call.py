@@ -1,7 +1,7 @@
 """A leg that we call: it looks for somebody who answers and tells in order what happened. Knows no record."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from app.calls.address import ip_literal
@@ -234,7 +234,7 @@ class SipCall(Conversation):
         if self._over:
             self._say_goodbye()
         elif usage.problem is not None:
-            self.break_off(usage.problem)
+            self._break_off(response, usage.problem)
         else:
             self._read_answer(response)
 
@@ -244,7 +244,7 @@ class SipCall(Conversation):
             try:
                 answer = _Answer(response, response.sdp(self.session.srtp if self.session is not None else None))
             except UnusableSdp as error:
-                self.break_off(because(UNUSABLE_SDP, str(error)))
+                self._break_off(response, because(UNUSABLE_SDP, str(error)))
                 return
         final = answer
         if final.address is not None:
@@ -256,7 +256,7 @@ class SipCall(Conversation):
         if self._over:
             return
         if isinstance(address, Outcome) or self.session is None:
-            self.break_off(address if isinstance(address, Outcome) else UNUSABLE_SDP)
+            self._break_off(response, address if isinstance(address, Outcome) else UNUSABLE_SDP)
             return
         self._answers.clear()
         self.session.agree(answer.remote, address)
@@ -273,6 +273,10 @@ class SipCall(Conversation):
         headers = tuple((name, value) for name, value in response.raw_headers if name[:2] in ("X-", "x-"))
         at = self.engine.clock.now()
         self._tell(Answered(at, response.status_code, response.reason_phrase, headers, self.facts()))
+
+    def _break_off(self, answer: SipMessage, outcome: Outcome) -> None:
+        """Nobody can talk after this 2xx; the record says all the same that it came."""
+        self.break_off(replace(outcome, sip_code=answer.status_code, sip_reason=answer.reason_phrase or None))
 
     def _read(self, response: SipMessage) -> Remote | None:
         try:

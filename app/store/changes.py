@@ -47,7 +47,8 @@ WITH input AS MATERIALIZED (
         dial_call_sid = COALESCE(i.dial_call_sid, c.dial_call_sid),
         dial_call_duration = COALESCE(i.dial_call_duration, c.dial_call_duration),
         dialog = COALESCE(i.dialog, c.dialog),
-        screening = COALESCE(i.screening, c.screening),
+        screening = CASE WHEN i.final THEN NULLIF(COALESCE(i.screening, c.screening), 'running')
+                         ELSE COALESCE(i.screening, c.screening) END,
         recording_sid = COALESCE(i.recording_sid, c.recording_sid),
         recording_duration = COALESCE(i.recording_duration, c.recording_duration),
         dialed_at = CASE WHEN i.status = 'initiated' THEN COALESCE(c.dialed_at, now()) ELSE c.dialed_at END,

@@ -64,12 +64,17 @@ GET = _filled("{SHOWN} WHERE r.sid = :sid AND r.account_sid = :account AND r.del
 FIND = _filled("{SHOWN} WHERE r.sid = :sid AND r.deleted_at IS NULL")
 OF_CALL = _filled("""
 {SHOWN} WHERE r.account_sid = :account AND r.deleted_at IS NULL
-    AND r.call_sid = ANY(ARRAY(SELECT :call UNION ALL SELECT c.sid FROM calls c WHERE c.parent_sid = :call))
+    AND (r.call_sid = ANY(ARRAY(SELECT :call UNION ALL SELECT c.sid FROM calls c WHERE c.parent_sid = :call))
+         OR r.sid = (SELECT c.recording_sid FROM calls c WHERE c.sid = :call))
 ORDER BY r.started_at, r.sid
 """)
 OF_CALLS = _filled("""
-SELECT call_sid, sid FROM recording WHERE call_sid = ANY(CAST(:calls AS text[])) AND deleted_at IS NULL
-ORDER BY started_at, sid
+SELECT r.call_sid, r.sid, r.started_at FROM recording r
+WHERE r.call_sid = ANY(CAST(:calls AS text[])) AND r.deleted_at IS NULL
+UNION
+SELECT c.sid, r.sid, r.started_at FROM calls c JOIN recording r ON r.sid = c.recording_sid
+WHERE c.sid = ANY(CAST(:calls AS text[])) AND r.deleted_at IS NULL
+ORDER BY 3, 2
 """)
 PAGE = _filled("""
 {SHOWN} WHERE r.account_sid = :account AND r.deleted_at IS NULL

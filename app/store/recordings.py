@@ -92,7 +92,7 @@ class RecordingRows:
         return self._one(await self._execute(FIND, {"sid": sid}), sid)
 
     async def of_call(self, account: AccountSid, call: CallSid) -> list[Recording]:
-        """A call's own, and of a parent its legs' too, as they began."""
+        """A call's own, and of a parent its legs' too, as they began; of a leg also that of its Dial."""
         rows = await self._execute(OF_CALL, {"account": account, "call": call})
         return [self._stored(row).recording for row in rows]
 

@@ -16,6 +16,7 @@ from app.recordings.s3 import Bucket, S3Storage
 from app.recordings.storage import Shelves
 from app.store.recordings import Kept
 from tests.integration.api.conftest import Api, client_of
+from tests.integration.store.make import leg as a_leg
 from tests.integration.store.make import parent, rows
 from tests.kit.s3 import below, keys_in, s3_server
 
@@ -87,6 +88,23 @@ async def test_a_legs_recordings_are_the_legs_and_are_listed_with_its_parents(ap
     assert (call["recordings"], call["legs"][0]["recordings"]) == ([], [sid])
     of_parent = (await api.client.get(f"{placed['uri']}/recordings")).json()["recordings"]
     assert [one["sid"] for one in of_parent] == [sid]
+
+
+async def test_a_leg_lists_its_dials_recording_as_its_callback_names_it(api: Api, tmp_path: Path) -> None:
+    call = await a_call(api)
+    [leg] = await api.parts.queue.add_legs(api.worker_id, call, [a_leg(call)])  # type: ignore[arg-type]  # its sid
+    dials, own, others = [await made(api, tmp_path, of) for of in (call, leg, call)]
+    named = (
+        f"UPDATE calls SET recording_sid = '{dials}' WHERE sid = '{leg.sid}' RETURNING sid"  # as its last change does
+    )
+    assert len(await rows(api.parts.database, named)) == 1
+    shown = (await api.client.get(f"/v1/calls/{call.sid}")).json()
+    assert (shown["recordings"], shown["legs"][0]["recordings"]) == ([dials, others], [dials, own])
+    assert (await api.client.get(f"/v1/calls/{leg.sid}")).json()["recordings"] == [dials, own]
+    listed = (await api.client.get(f"/v1/calls/{leg.sid}/recordings")).json()["recordings"]
+    assert [one["sid"] for one in listed] == [dials, own]
+    assert (await api.client.delete(f"/v1/recordings/{dials}")).status_code == 204
+    assert (await api.client.get(f"/v1/calls/{leg.sid}")).json()["recordings"] == [own]
 
 
 async def test_pages_follow_each_other(api: Api) -> None:

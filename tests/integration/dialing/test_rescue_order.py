@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from app.calls.change import Change
+from app.calls.outcome import Reason
 from app.calls.status import Status
 from app.dialing.rescue import Rescue
 from app.store.database import Database
@@ -74,3 +75,17 @@ async def test_a_leg_that_was_only_screened_when_its_worker_died_counts_as_no_an
     await Rescue(journal, FakeClock()).lost(dial.parent, legs)
     facts = journal[-1].facts
     assert (facts.dial_call_status, facts.dial_call_sid) == (status, legs[told].sid)
+
+
+async def test_a_leg_that_lost_the_race_is_not_the_one_that_was_connected(database: Database, sealer: Sealer) -> None:
+    await place(database, sealer, legs=2)
+    queue, journal = DialQueue(database, sealer), Written()
+    worker = await queue.register(role="worker", capacity=1, sip_host="127.0.0.1", sip_port=5060)
+    [dial] = await queue.claim(worker, limit=1, max_wait=60)
+    now = datetime.now(UTC)
+    legs = [
+        replace(dial.legs[0], status=Status.COMPLETED, answer_time=now, reason=Reason.LOST_RACE),
+        replace(dial.legs[1], status=Status.IN_PROGRESS, answer_time=now),
+    ]
+    await Rescue(journal, FakeClock()).lost(dial.parent, legs)
+    assert journal[-1].facts.dial_call_sid == legs[1].sid

@@ -90,6 +90,7 @@ async def test_others_ring_on_and_the_first_that_accepts_wins(stage: Stage) -> N
     bob.ends(_GONE)
     parent, records = await on.over()
     assert [(one.status, one.reason) for one in records] == [("completed", "lost-race"), ("completed", "callee-hangup")]
+    assert [one.screening for one in records] == [None, None]  # no verdict was reached
     assert parent.dial_call_sid == records[1].sid
 
 
@@ -124,7 +125,7 @@ async def test_hanging_up_the_call_ends_a_screening(stage: Stage) -> None:
     await asked(leg.audio.asked, "play listen")
     on.dial.hang_up(on.sid)
     _, [record] = await on.over()
-    assert (record.status, record.reason, leg.asked[-1]) == ("completed", "api", "hang up")
+    assert (record.status, record.reason, record.screening, leg.asked[-1]) == ("completed", "api", None, "hang up")
 
 
 async def test_the_caller_hears_ringing_until_somebody_accepts(stage: Stage) -> None:
@@ -152,5 +153,5 @@ async def test_a_caller_that_leaves_during_a_screening_ends_it(stage: Stage) -> 
     await asked(leg.audio.asked, "play listen")
     caller.ends(_GONE)
     parent, [record] = await on.over()
-    assert (record.status, record.reason) == ("completed", "caller-hangup")
+    assert (record.status, record.reason, record.screening) == ("completed", "caller-hangup", None)
     assert (parent.reason, parent.dial_call_status) == ("caller-hangup", "no-answer")

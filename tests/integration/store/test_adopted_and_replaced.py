@@ -95,6 +95,19 @@ async def test_what_a_change_says_of_screening_and_recording_is_stored_and_stays
     assert (stored.screening, stored.recording_sid, stored.recording_duration) == ("accepted", "RE1", 12)
 
 
+@pytest.mark.parametrize(("state", "left"), [("running", None), ("declined", "declined")])
+async def test_a_screening_without_a_verdict_leaves_no_word(
+    database: Database, sealer: Sealer, state: str, left: str | None
+) -> None:
+    queue, call = DialQueue(database, sealer), inbound()
+    await queue.adopt(await register(queue), call, DIALOG)
+    async with changes(database, sealer) as writer:
+        await writer.write(change(call.sid, 1, Status.IN_PROGRESS, epoch=1, facts=Facts(screening=state)))
+        await writer.write(change(call.sid, 2, Status.COMPLETED, epoch=1))
+    stored = await CallReads(database, sealer).get(ACCOUNT, call.sid)
+    assert stored is not None and stored.screening == left
+
+
 async def test_the_newest_document_reaches_the_worker_of_the_call_once(database: Database, sealer: Sealer) -> None:
     queue, call = DialQueue(database, sealer), inbound()
     worker, other = await register(queue), await register(queue)
