@@ -7,6 +7,7 @@ from typing import Any
 
 from app.calls.callback import HttpMethod
 from app.calls.event import Event
+from app.calls.ports import Goodbye
 from app.calls.sid import CallSid, MessageId, RecordingSid
 from app.calls.status import Status
 
@@ -58,3 +59,5 @@ class Change:
     event: Event | None = None  # kept in the call's event list whether or not anybody subscribed
     detail: Mapping[str, Any] | None = None  # JSON shown with the event
     owed: Owed | None = None
+    goodbye: Goodbye | None = None  # of the last change: the peer may still be up when the record has ended
+    worker_id: int | None = None  # who says it

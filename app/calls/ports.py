@@ -108,6 +108,18 @@ class Ended:
 Signal = Progress | Answered | Moved | Pressed | Silence | Ended
 
 
+class Goodbye(Protocol):
+    """A BYE, CANCEL or refusal of ours that its peer may not have heard yet."""
+
+    @property
+    def heard(self) -> bool:
+        """Whether the peer has answered, or never will: nothing is left to be done."""
+
+    @property
+    def dialog(self) -> DialogFacts | None:
+        """What a stranger needs now, when that is something else than what was told last: a 2xx crossed our CANCEL."""
+
+
 class PhoneLeg(Protocol):
     """One leg, from the first INVITE to the last BYE. Its ports are bound when it is made."""
 
@@ -129,10 +141,11 @@ class PhoneLeg(Protocol):
     def invite(self) -> None:
         """Let the INVITE leave; call only after `prepare`'s facts are stored."""
 
-    def hang_up(self) -> None:
+    def hang_up(self) -> Goodbye | None:
         """CANCEL, BYE or nothing, whatever the state asks for; safe to call twice, returns at once.
 
-        The transaction lives on for 64·T1 behind it (late 1xx: CANCEL, late 2xx: ACK and BYE). RTP stops now.
+        The transaction lives on for 64·T1 behind it (late 1xx: CANCEL, late 2xx: ACK and BYE). RTP stops now. None:
+        the peer need not hear anything any more.
         """
 
 
@@ -181,11 +194,11 @@ class IncomingLeg(Protocol):
     def answer(self) -> None:
         """Send 200; repeated until its ACK."""
 
-    def reject(self, code: int, phrase: str) -> None:
+    def reject(self, code: int, phrase: str) -> Goodbye | None:
         """Refuse with a final response 400-699; `Ended` follows. Nothing after an answer."""
 
-    def hang_up(self) -> None:
-        """480 before the answer, BYE after it; safe to call twice, returns at once."""
+    def hang_up(self) -> Goodbye | None:
+        """480 before the answer, BYE after it; safe to call twice, returns at once. None as for `PhoneLeg`."""
 
 
 class Phone(Protocol):

@@ -200,7 +200,9 @@ class ArrivedCaller:
         self.record.arrived(self._leg.arrival, self._leg.facts())
         try:
             while self.outcome is None:
-                self._take(await self._leg.signals.get())
+                signal = await self._leg.signals.get()
+                if self.outcome is None:
+                    self._take(signal)
             await self.record.written
         finally:
             self._answered.set()
@@ -234,12 +236,12 @@ class ArrivedCaller:
 
     def end(self, outcome: Outcome) -> None:
         if self.outcome is None:
-            self._leg.hang_up()
+            self.record.goodbye = self._leg.hang_up()
             self._close(outcome)
 
     def refuse(self, outcome: Outcome, code: int, phrase: str) -> None:
         if self.outcome is None:
-            self._leg.reject(code, phrase)
+            self.record.goodbye = self._leg.reject(code, phrase)
             self._close(outcome)
 
     def forfeit(self) -> None:
@@ -258,6 +260,7 @@ class ArrivedCaller:
             case Silence():
                 self.end(hung_up(Reason.MEDIA_TIMEOUT))
             case Ended(outcome=outcome):
+                self.record.goodbye = self._leg.hang_up()  # it may have ended by a BYE of ours
                 self._close(outcome)
             case Progress():
                 pass  # an incoming leg makes none

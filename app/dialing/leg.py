@@ -235,7 +235,7 @@ class Leg:
     def _release(self) -> None:
         self._disarm()
         if self._phone_leg is not None:
-            self._phone_leg.hang_up()
+            self.record.goodbye = self._phone_leg.hang_up()
 
 
 def _as_it_is(outcome: Outcome) -> Outcome:

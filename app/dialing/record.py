@@ -15,7 +15,7 @@ from app.calls.change import Change, Facts
 from app.calls.event import Event
 from app.calls.outcome import Outcome
 from app.calls.parameters import Fired, Headers, owed, status_callback
-from app.calls.ports import Answered, Arrival, Clock, DialogFacts, Progress
+from app.calls.ports import Answered, Arrival, Clock, DialogFacts, Goodbye, Progress
 from app.calls.sid import RecordingSid
 from app.calls.status import FINAL, Status
 from app.runtime import log
@@ -38,9 +38,17 @@ UrlOf = Callable[[RecordingSid], str]  # what a callback says of a recording
 class Record:
     """One call as its owner knows it; `call` is always the newest state, durable or about to be."""
 
-    def __init__(self, call: Call, journal: Journal, clock: Clock, url_of: UrlOf | None = None) -> None:
+    def __init__(
+        self,
+        call: Call,
+        journal: Journal,
+        clock: Clock,
+        url_of: UrlOf | None = None,
+        goodbye: Goodbye | None = None,
+    ) -> None:
         self.call = call
         self.headers: Headers = ()  # X- headers of its INVITE or of its 200, names as received
+        self.goodbye = goodbye  # what the peer has to hear yet when the record ends
         self._journal = journal
         self._clock = clock
         self._url_of = url_of
@@ -139,6 +147,8 @@ class Record:
             after = replace(after, callback_seq=call.callback_seq + 1)
         self.call = after
         change = Change(call.sid, call.epoch, after.last_seq, at, status, facts, event, detail, delivery)
+        if self.goodbye is not None and after.status in FINAL:
+            change = replace(change, goodbye=self.goodbye, worker_id=call.worker_id)
         self.written = self._journal.write(change)
         self.written.add_done_callback(_seen)
         return self.written

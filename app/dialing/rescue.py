@@ -3,20 +3,23 @@ calls of a worker that died.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from app.calls.call import Call
 from app.calls.change import Facts
 from app.calls.errors import Fenced
 from app.calls.outcome import CANCELED_BY_API, NO_CAPACITY, Outcome, Reason, worker_lost
-from app.calls.ports import Clock
+from app.calls.ports import Clock, Goodbye
+from app.calls.sid import CallSid
 from app.calls.status import Status
 from app.dialing.record import Journal, Record, UrlOf
 from app.runtime import log
 from app.store.queue import ClaimedDial
 
 _log = log.get(__name__)
+
+_NONE: Mapping[CallSid, Goodbye] = {}
 
 OutcomeOf = Callable[[bool], Outcome]  # given whether that call had been answered
 
@@ -38,13 +41,20 @@ class Rescue:
         """The API hung it up while it waited."""
         await self._end(dial.parent, dial.legs, lambda answered: CANCELED_BY_API)
 
-    async def lost(self, parent: Call, legs: Sequence[Call]) -> None:
-        """Its worker died; the legs have been hung up on the wire by then."""
-        await self._end(parent, legs, lambda answered: worker_lost(answered=answered))
+    async def lost(self, parent: Call, legs: Sequence[Call], goodbyes: Mapping[CallSid, Goodbye] = _NONE) -> None:
+        """Its worker died; the calls have been hung up on the wire by then, but not all peers need have heard."""
+        await self._end(parent, legs, lambda answered: worker_lost(answered=answered), goodbyes)
 
-    async def _end(self, parent: Call, legs: Sequence[Call], outcome_of: OutcomeOf) -> None:
-        leg_records = [Record(leg, self.journal, self.clock, self.url_of) for leg in legs]
-        parent_record = Record(parent, self.journal, self.clock, self.url_of)
+    async def _end(
+        self,
+        parent: Call,
+        legs: Sequence[Call],
+        outcome_of: OutcomeOf,
+        goodbyes: Mapping[CallSid, Goodbye] = _NONE,
+    ) -> None:
+        parent_record, *leg_records = (
+            Record(call, self.journal, self.clock, self.url_of, goodbyes.get(call.sid)) for call in (parent, *legs)
+        )
         connected = next((leg for leg in leg_records if leg.call.is_connected and not _was_dropped(leg.call)), None)
         for leg in leg_records:
             leg.end(outcome_of(leg.is_answered))

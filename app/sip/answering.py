@@ -70,11 +70,13 @@ class Answering:
         again = b"" if reliably else body
         self._again = asyncio.get_running_loop().call_later(_AGAIN, self.provisional, code, headers, again)
 
-    def refuse(self, code: int, phrase: str | None, headers: Sequence[Header] = ()) -> None:
-        """A final response 300-699. Without `phrase` the usual one."""
-        if self.is_open and self._exchange is not None:
+    def refuse(self, code: int, phrase: str | None, headers: Sequence[Header] = ()) -> ServerExchange | None:
+        """A final response 300-699, and what repeats it until its ACK. Without `phrase` the usual one."""
+        exchange = self._exchange
+        if self.is_open and exchange is not None:
             self._close_provisionals()
-            self._exchange.respond(code, compose.plain(phrase) if phrase is not None else None, headers=headers)
+            exchange.respond(code, compose.plain(phrase) if phrase is not None else None, headers=headers)
+        return exchange
 
     def accept(self, headers: Sequence[Header], body: bytes) -> None:
         """A 200, repeated until its ACK."""

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from app.calls.outcome import CANCELED_BY_API, UNUSABLE_SDP, Outcome, Reason, because, hung_up, of_response
-from app.calls.ports import Answered, DialogFacts
+from app.calls.ports import Answered, DialogFacts, Goodbye
 from app.calls.sid import CallSid
 from app.calls.status import Status
 from app.runtime import log, loop
@@ -16,14 +16,16 @@ from app.sip import compose
 from app.sip.account import SipAccount
 from app.sip.answering import Answering
 from app.sip.build import Header
-from app.sip.conversation import Conversation
+from app.sip.conversation import Conversation, Parting
 from app.sip.engine import Engine
 from app.sip.entry import Entry
+from app.sip.exchange import ServerExchange
 from app.sip.media_port import MediaFactory
 from app.sip.message import SipMessage
 from app.sip.pyvoip import CallState, SIPStatus
 from app.sip.sdp import Remote, UnusableSdp
 from app.sip.session import Session
+from app.sip.transaction import State
 from app.sip.usage import DialogUsage
 
 if TYPE_CHECKING:
@@ -106,12 +108,11 @@ class SipArrival(Conversation):
         if not self._wants_answer:
             super().answer()  # pyVoIP: starts the RTP clients, asks for our SDP, sends, state
 
-    def reject(self, code: int, phrase: str) -> None:
+    def reject(self, code: int, phrase: str) -> Goodbye | None:
         self._refuse(code, phrase, of_response(code, phrase))
+        return None if self.parting.heard else self.parting
 
-    def hang_up(self) -> None:
-        if self._over:
-            return
+    def _leave(self) -> None:
         if self._open is not None:
             self._refuse(480, None, CANCELED_BY_API)
         else:
@@ -256,9 +257,11 @@ class SipArrival(Conversation):
     def _refuse(self, code: int, phrase: str | None, outcome: Outcome, *, warning: str | None = None) -> None:
         """A final response 300-699, which ends it."""
         if self._open is not None:
-            self._open.refuse(code, phrase, (("Warning", warning),) if warning else ())
+            exchange = self._open.refuse(code, phrase, (("Warning", warning),) if warning else ())
             self._end(outcome)
             self._forget()
+            if exchange is not None and outcome is not _CALLER_LEFT:  # who canceled knows that it is over
+                self.parting = _Refusal(exchange)
 
     def _describe(self) -> bytes:
         """Our SDP: the answer, or an offer where the caller made none."""
@@ -339,6 +342,20 @@ class SipArrival(Conversation):
         self.account.on_answer = self.account.out = None
         self._invite.release()
         self._entry.ended()
+
+
+class _Refusal(Parting):
+    """Heard when its ACK has come, or can come no more."""
+
+    __slots__ = ("_exchange",)
+
+    def __init__(self, exchange: ServerExchange) -> None:
+        super().__init__()
+        self._exchange = exchange
+
+    @property
+    def heard(self) -> bool:
+        return self._exchange.state is not State.COMPLETED
 
 
 class _WayBack:

@@ -84,9 +84,7 @@ class SipCall(Conversation):
         if not self._over and self._ticket is None:
             self._ticket = self._admission.enter(self._search.send)
 
-    def hang_up(self) -> None:
-        if self._over:
-            return
+    def _leave(self) -> None:
         if self._answered:
             self.hangup()
         elif self.usage is None:
@@ -124,6 +122,9 @@ class SipCall(Conversation):
         self._leave_window()
         usage = self.usage = invitation.establish(response)
         usage.aim(lambda: self._confirm(usage, invitation, response))
+
+    def on_unwanted(self, usage: DialogUsage) -> None:
+        self.parting.dialog = self.facts(usage.dialog.remote_tag)
 
     def on_moving(self) -> None:
         self._answers.clear()
@@ -305,7 +306,10 @@ class SipCall(Conversation):
         """Whoever may hear late answers does so without the call."""
         super()._forget()
         self._draft.release()
-        self._search.part()
+
+    def _depart(self) -> None:
+        """A 2xx that nobody has waited for since timer B may come still: it will be hung up without us."""
+        self._search.part(self.parting.over)
 
     def _leave_window(self) -> None:
         if self._ticket is not None:

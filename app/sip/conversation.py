@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec
 
 from app.calls.audio import Audio
 from app.calls.outcome import Outcome, Reason, hung_up
-from app.calls.ports import DialogFacts, Ended, Moved, Pressed, Signal, Silence
+from app.calls.ports import DialogFacts, Ended, Goodbye, Moved, Pressed, Signal, Silence
 from app.sip.account import SipAccount
 from app.sip.endpoint import Incoming
 from app.sip.engine import Engine
@@ -31,6 +31,24 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 
 _OFFERED = {0: PayloadType.PCMU, 8: PayloadType.PCMA, 101: PayloadType.EVENT}
+
+
+class Parting:
+    """Implements Goodbye. Apart from the call, which need not live for as long as something late may come."""
+
+    __slots__ = ("_over", "dialog")
+
+    def __init__(self) -> None:
+        self.dialog: DialogFacts | None = None
+        self._over = False
+
+    @property
+    def heard(self) -> bool:
+        return self._over
+
+    def over(self) -> None:
+        """Nothing is left to be said."""
+        self._over = True
 
 
 class Conversation(VoIPCall):
@@ -53,6 +71,7 @@ class Conversation(VoIPCall):
         self.account = account
         self.usage: DialogUsage | None = None  # the dialog; where we called, the confirmed one
         self.session: Session | None = None
+        self.parting = Parting()
         self._over = False
         self._answered = False  # acknowledged, and there is audio
         self._let_go: Callable[[], None] | None = None  # of the connection that the dialog lives on
@@ -72,9 +91,14 @@ class Conversation(VoIPCall):
     def audio(self) -> Audio:
         return self._media
 
+    def hang_up(self) -> Goodbye | None:
+        if not self._over:
+            self._leave()
+        return None if self.parting.heard else self.parting
+
     @abstractmethod
-    def hang_up(self) -> None:
-        """Whatever the state asks for; safe to call twice."""
+    def _leave(self) -> None:
+        """Hang up, in whatever way the state asks for."""
 
     # -- what the peer says
 
@@ -215,6 +239,11 @@ class Conversation(VoIPCall):
         if let_go is not None:
             let_go()
         self.account.on_bye = None
+        self._depart()
+
+    def _depart(self) -> None:
+        """The peer has heard that it is over."""
+        self.parting.over()
 
     def _stop_renegotiating(self) -> None:
         if self._renegotiation is not None:

@@ -22,7 +22,7 @@ _MOST_FORKS = 64  # dialogs of one INVITE; who makes more of them is no proxy
 
 
 class InviteUser(Protocol):
-    """Who wants the call. After `abandon` it hears nothing but `on_finished`."""
+    """Who wants the call. After `abandon` it hears nothing but `on_unwanted` and `on_finished`."""
 
     def on_progress(self, invitation: "Invitation", response: SipMessage) -> None: ...
 
@@ -37,12 +37,18 @@ class InviteUser(Protocol):
 
     def on_unsendable(self, invitation: "Invitation", why: str) -> None: ...
 
+    def on_unwanted(self, invitation: "Invitation", usage: DialogUsage) -> None:
+        """An abandoned one was answered: its dialog gets an ACK and a BYE."""
+
     def on_finished(self, invitation: "Invitation") -> None:
         """An abandoned one needs nothing any more."""
 
 
-class _NoUser:
-    """The user of an INVITE that nobody waits for."""
+class _Parted:
+    """The user of an INVITE that nobody waits for, but to know when nothing more can come."""
+
+    def __init__(self, then: Callable[[], None]) -> None:
+        self._then = then
 
     def on_progress(self, invitation: "Invitation", response: SipMessage) -> None: ...
 
@@ -54,10 +60,10 @@ class _NoUser:
 
     def on_unsendable(self, invitation: "Invitation", why: str) -> None: ...
 
-    def on_finished(self, invitation: "Invitation") -> None: ...
+    def on_unwanted(self, invitation: "Invitation", usage: DialogUsage) -> None: ...
 
-
-_NO_USER = _NoUser()
+    def on_finished(self, invitation: "Invitation") -> None:
+        self._then()
 
 
 class Invitation:
@@ -73,6 +79,7 @@ class Invitation:
         self._final = False
         self._canceled = False
         self._abandoned = False
+        self._is_late = False  # timer B has fired, and answers are heard all the same
         self._usages: dict[str, DialogUsage] = {}  # by remote tag, early ones too
         self._confirmed: set[str] = set()
 
@@ -97,10 +104,12 @@ class Invitation:
         elif self._provisional:
             self._cancel()
 
-    def part(self) -> None:
-        """The user is gone: what still comes is ended here."""
+    def part(self, then: Callable[[], None]) -> None:
+        """The user is gone: what still comes is ended here. `then`: nothing can come any more."""
         self._abandoned = True
-        self._user = _NO_USER
+        self._user = _Parted(then)
+        if not self._is_late:
+            then()
 
     def usage(self, remote_tag: str | None) -> DialogUsage | None:
         """The dialog, early or confirmed, with that tag."""
@@ -142,6 +151,7 @@ class Invitation:
 
     def on_timeout(self) -> None:
         # Timer B. What comes later still is canceled or ended, for another 64·T1.
+        self._is_late = True
         self.engine.endpoint.answer_late(self.invite.branch, "INVITE", self)
         self._later(self._forget_late)
         if not self._abandoned:
@@ -192,6 +202,8 @@ class Invitation:
 
         def end() -> None:
             self.acknowledge(usage)
+            if self._abandoned:
+                self._user.on_unwanted(self, usage)
             usage.bye(lambda answer: self._finish())
 
         usage.aim(end)
@@ -214,6 +226,7 @@ class Invitation:
             self._finish()
 
     def _forget_late(self) -> None:
+        self._is_late = False
         self.engine.endpoint.ignore_late(self.invite.branch, "INVITE")
         self._finish()
 

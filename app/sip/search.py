@@ -3,6 +3,7 @@
 Knows who may be asked next, not what is said once somebody has answered.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
@@ -19,6 +20,7 @@ from app.sip.invitation import Invitation
 from app.sip.itinerary import Itinerary
 from app.sip.message import SipMessage
 from app.sip.transport import Hop, TransportError
+from app.sip.usage import DialogUsage
 
 _LONGEST_OVER_UDP = 1300  # bytes, RFC 3261 §18.1.1
 _TCP_PATIENCE = 1.0  # seconds before a long INVITE goes over UDP after all
@@ -43,6 +45,9 @@ class Seeker(Protocol):
     def on_nobody(self, outcome: Outcome) -> None:
         """Nobody answered, and nobody is left to ask."""
 
+    def on_unwanted(self, usage: DialogUsage) -> None:
+        """After `stop`: somebody has answered all the same, and is being hung up."""
+
     def on_finished(self) -> None:
         """After `stop`: nothing is left of it on the wire."""
 
@@ -63,6 +68,8 @@ class _Nobody:
     def on_moving(self) -> None: ...
 
     def on_nobody(self, outcome: Outcome) -> None: ...
+
+    def on_unwanted(self, usage: DialogUsage) -> None: ...
 
     def on_finished(self) -> None: ...
 
@@ -114,12 +121,14 @@ class Search:
         else:
             self._seeker.on_finished()
 
-    def part(self) -> None:
-        """The seeker is gone; late answers are dealt with by the invitation alone."""
+    def part(self, then: Callable[[], None]) -> None:
+        """The seeker is gone; late answers are dealt with by the invitation alone. `then`: none can come any more."""
         self._stopped = True
         self._seeker = _NOBODY
         if self.invitation is not None:
-            self.invitation.part()
+            self.invitation.part(then)
+        else:
+            then()
 
     # -- InviteUser
 
@@ -161,6 +170,10 @@ class Search:
             self._go(hop, outcome)
         else:
             self._ask_next_target(outcome)
+
+    def on_unwanted(self, invitation: Invitation, usage: DialogUsage) -> None:
+        if invitation is self.invitation:
+            self._seeker.on_unwanted(usage)
 
     def on_finished(self, invitation: Invitation) -> None:
         if invitation is self.invitation:

@@ -13,6 +13,7 @@ from app.calls.errors import Fenced
 from app.calls.status import FINAL
 from app.store.database import Database
 from app.store.destinations import Destinations
+from app.store.goodbyes import Goodbyes
 from app.store.group import Batch, Group
 from app.store.rows import origin_of, sealed_url, to_json
 from app.store.seal import Sealer
@@ -28,7 +29,7 @@ WITH input AS MATERIALIZED (
         start_time timestamptz, ring_time timestamptz, answer_time timestamptz, end_time timestamptz,
         sip_call_id text, sip_response_code smallint, sip_response_reason text, reason text,
         dial_call_status text, dial_call_sid text, dial_call_duration int, dialog jsonb,
-        screening text, recording_sid text, recording_duration int,
+        screening text, recording_sid text, recording_duration int, goodbye_by bigint,
         event text, detail jsonb,
         message_id text, destination_id bigint, method text, url text, url_sealed bytea, body text, sequence int)
 ), changed AS (
@@ -63,6 +64,9 @@ WITH input AS MATERIALIZED (
 ), events AS (
     INSERT INTO call_event (call_sid, seq, type, at, detail)
     SELECT i.sid, i.seq, i.event, i.at, i.detail FROM input i JOIN changed USING (nr) WHERE i.event IS NOT NULL
+), goodbyes AS (
+    INSERT INTO goodbye (worker_id, call_sid)
+    SELECT i.goodbye_by, i.sid FROM input i JOIN changed USING (nr) WHERE i.goodbye_by IS NOT NULL
 ), held AS MATERIALIZED (
     SELECT o.call_sid FROM webhook_outbox o
     WHERE o.call_sid = ANY(CAST(:owing AS text[])) AND o.sequence >= 0 AND {HOLDS} ORDER BY o.id FOR KEY SHARE OF o
@@ -92,6 +96,7 @@ class Changes:
     def __init__(self, database: Database, sealer: Sealer) -> None:
         self._database = database
         self._sealer = sealer
+        self.goodbyes = Goodbyes(database)
         self._destinations = Destinations(database)
         self._group: Group[Change, None] = Group("changes", self._commit, patient=True, writers=_WRITERS)
 
@@ -111,8 +116,9 @@ class Changes:
 
     async def _commit(self, batch: Batch[Change]) -> Sequence[Exception | None]:
         await self._destinations.learn(origin_of(change.owed.url) for change in batch.items if change.owed)
+        rows = [self._row(nr, change) for nr, change in enumerate(batch.items)]
         parameters = {
-            "rows": to_json([self._row(nr, change) for nr, change in enumerate(batch.items)]),
+            "rows": to_json(rows),
             "sids": [change.sid for change in batch.items],
             "owing": [change.sid for change in batch.items if change.owed],
         }
@@ -127,7 +133,14 @@ class Changes:
             return written
 
         written = await self._database.run(work, one=True)
+        for nr in written:
+            if "goodbye_by" in rows[nr] or batch.again:  # an earlier try may have written what has been heard by now
+                self._keep(batch.items[nr])
         return [None if nr in written else _fenced(change) for nr, change in enumerate(batch.items)]
+
+    def _keep(self, change: Change) -> None:
+        if change.goodbye is not None and change.worker_id is not None:
+            self.goodbyes.keep(change.sid, change.worker_id, change.goodbye)
 
     def _row(self, nr: int, change: Change) -> dict[str, Any]:
         row: dict[str, Any] = {
@@ -144,6 +157,9 @@ class Changes:
         for name, value in zip(_FACTS, _facts_of(change.facts), strict=True):
             if value is not None:
                 row[name] = value
+        # Asked as late as can be: a peer that is near has heard by now, and nothing need be written.
+        if change.goodbye is not None and not change.goodbye.heard:
+            row["goodbye_by"] = change.worker_id
         if (owed := change.owed) is not None:
             row["url"], row["url_sealed"] = sealed_url(owed.url, self._sealer)
             row["destination_id"] = self._destinations.id_of(origin_of(owed.url))

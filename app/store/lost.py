@@ -1,7 +1,7 @@
 """Takes calls from processes whose lease has lapsed: back to the queue, or over to a rescuer. Hangs up nothing."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -36,9 +36,14 @@ WITH RECURSIVE holder(id) AS (
 SELECT id FROM late
 UNION
 SELECT h.id FROM holder h WHERE h.id IS NOT NULL AND NOT EXISTS (SELECT FROM worker w WHERE w.id = h.id)
+UNION
+SELECT g.worker_id FROM goodbye g WHERE NOT EXISTS (SELECT FROM worker w WHERE w.id = g.worker_id)
 """)
 ROOTS = statement("""
-SELECT DISTINCT COALESCE(parent_sid, sid) AS root FROM calls WHERE worker_id = ANY(CAST(:dead AS bigint[]))
+SELECT COALESCE(parent_sid, sid) AS root FROM calls WHERE worker_id = ANY(CAST(:dead AS bigint[]))
+UNION
+SELECT COALESCE(c.parent_sid, c.sid) FROM goodbye g JOIN calls c ON c.sid = g.call_sid
+WHERE g.worker_id = ANY(CAST(:dead AS bigint[]))
 ORDER BY root LIMIT :limit
 """)
 # Who was taken for dead may be writing still. Its parents are locked first, so that it adds no more legs, then all of
@@ -49,9 +54,10 @@ FAMILIES = statement("""
 SELECT root, min(held.worker_id) AS worker_id,
        bool_or(EXISTS (SELECT FROM calls f WHERE (f.sid = root OR f.parent_sid = root) AND f.dialed_at IS NOT NULL))
        OR bool_or(EXISTS (SELECT FROM calls f WHERE f.sid = root AND f.end_time IS NOT NULL)) AS dialed
-FROM (SELECT COALESCE(parent_sid, sid) AS root, worker_id FROM calls
-      WHERE worker_id = ANY(CAST(:dead AS bigint[]))
-        AND (sid = ANY(CAST(:roots AS text[])) OR parent_sid = ANY(CAST(:roots AS text[])))) AS held
+FROM (SELECT COALESCE(c.parent_sid, c.sid) AS root, COALESCE(g.worker_id, c.worker_id) AS worker_id
+      FROM calls c LEFT JOIN goodbye g ON g.call_sid = c.sid AND g.worker_id = ANY(CAST(:dead AS bigint[]))
+      WHERE (c.worker_id = ANY(CAST(:dead AS bigint[])) OR g.worker_id IS NOT NULL)
+        AND (c.sid = ANY(CAST(:roots AS text[])) OR c.parent_sid = ANY(CAST(:roots AS text[])))) AS held
 GROUP BY root ORDER BY root
 """)
 # The epoch is raised here too: what the dead one may still write must not turn a queued call into a dialled one.
@@ -67,6 +73,13 @@ TAKE_OVER = statement("""
 UPDATE calls SET worker_id = :worker, epoch = epoch + 1, claim_token = :token
 WHERE (sid = ANY(CAST(:roots AS text[])) OR parent_sid = ANY(CAST(:roots AS text[]))) AND end_time IS NULL
 """)
+# Ended calls whose peers the dead one may not have reached.
+TAKE_GOODBYES = statement("""
+UPDATE goodbye g SET worker_id = :worker, claim_token = :token FROM calls c
+WHERE g.worker_id = ANY(CAST(:dead AS bigint[])) AND c.sid = g.call_sid
+  AND (c.sid = ANY(CAST(:roots AS text[])) OR c.parent_sid = ANY(CAST(:roots AS text[])))
+RETURNING g.call_sid, g.dialog
+""")
 FAMILY = statement("""
 SELECT {CALL} FROM {CALLS}
 WHERE c.sid = ANY(CAST(:roots AS text[])) OR c.parent_sid = ANY(CAST(:roots AS text[]))
@@ -81,7 +94,8 @@ DELETE FROM worker w WHERE w.taken AND w.id = ANY(CAST(:dead AS bigint[]))
 
 @dataclass(frozen=True, slots=True)
 class LostDial:
-    """A family of calls whose worker died after an INVITE may have left. Its unended calls have a new epoch.
+    """A family of calls whose worker died after an INVITE may have left. Its unended calls have a new epoch; of its
+    ended ones those that are `unheard` may still be up at their peers.
 
     Where the dead one was bound is its last address as a worker ("" and 0 when not known); the socket of a leg that
     had been rescued before is in its dialog facts.
@@ -92,6 +106,7 @@ class LostDial:
     worker_id: int  # the dead one
     sip_host: str
     sip_port: int
+    unheard: frozenset[CallSid] = frozenset()
 
 
 class Vigil:
@@ -139,18 +154,20 @@ async def take_lost(
     if back := [family.root for family in families if not family.dialed]:
         await connection.execute(HAND_BACK, {"roots": back})
     over = {family.root: family.worker_id for family in families if family.dialed}
-    lost = await _take_over(connection, rescuer, over, sealer)
+    lost = await _take_over(connection, rescuer, over, dead, sealer=sealer)
     await connection.execute(BURY, {"dead": dead})
     return lost
 
 
 async def _take_over(
-    connection: AsyncConnection, rescuer: Rescuer, holders: dict[CallSid, int], sealer: Sealer
+    connection: AsyncConnection, rescuer: Rescuer, holders: dict[CallSid, int], dead: list[int], *, sealer: Sealer
 ) -> list[LostDial]:
     if not holders:
         return []
     roots = list(holders)
-    await connection.execute(TAKE_OVER, {"roots": roots, "worker": rescuer.worker_id, "token": rescuer.token})
+    taker = {"roots": roots, "worker": rescuer.worker_id, "token": rescuer.token}
+    await connection.execute(TAKE_OVER, taker)
+    unheard = {row.call_sid: row.dialog for row in await connection.execute(TAKE_GOODBYES, {**taker, "dead": dead})}
     rows = (await connection.execute(FAMILY, {"roots": roots})).mappings()
     addresses = {
         row.id: (row.sip_host, row.sip_port)
@@ -158,8 +175,12 @@ async def _take_over(
     }
     families: dict[CallSid, list[Call]] = {root: [] for root in roots}
     for call in (call_of(row, sealer) for row in rows):
-        families[call.parent_sid or call.sid].append(call)
+        newest = replace(call, dialog=unheard.get(call.sid) or call.dialog)
+        families[call.parent_sid or call.sid].append(newest)
     return [
-        LostDial(calls[0], calls[1:], holders[root], *addresses.get(holders[root], ("", 0)))
-        for root, calls in families.items()
-    ]
+        LostDial(
+            parent, legs, holders[root], *addresses.get(holders[root], ("", 0)),
+            unheard=frozenset(call.sid for call in (parent, *legs) if call.sid in unheard),
+        )
+        for root, (parent, *legs) in families.items()
+    ]  # fmt: skip

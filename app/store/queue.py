@@ -83,6 +83,9 @@ FROM (SELECT * FROM parent UNION ALL SELECT * FROM leg) c LEFT JOIN call_documen
 ORDER BY c.leg_index NULLS FIRST
 """)
 DISOWN = statement("""
+WITH goodbyes AS (
+    UPDATE goodbye SET worker_id = :nobody WHERE worker_id = :worker AND claim_token = ANY(CAST(:tokens AS bigint[]))
+)
 UPDATE calls SET worker_id = :nobody WHERE worker_id = :worker AND claim_token = ANY(CAST(:tokens AS bigint[]))
 """)
 WANT = statement("""
@@ -185,9 +188,10 @@ class DialQueue:
         return await self._database.run(work)
 
     async def lost(self, worker_id: int, limit: int = 100, *, predecessor: str = "") -> list[LostDial]:
-        """Call about every second. Calls of lapsed leases: those that nobody dialled go back to the queue, the others
-        come to `worker_id` and are returned. Nobody is judged until a whole lease has been watched without a gap, but
-        `predecessor` (its name), known to be dead because this worker has its place, and whom others judged.
+        """Call about every second. Calls of lapsed leases: those that nobody dialled go back to the queue, the others,
+        and those that ended unheard, come to `worker_id` and are returned. Nobody is judged until a whole lease has
+        been watched without a gap, but `predecessor` (its name), known to be dead because this worker has its place,
+        and whom others judged.
         """
 
         async def look(connection: AsyncConnection, token: int) -> list[LostDial]:

@@ -185,6 +185,23 @@ call_event = Table(
     CheckConstraint(f"type IN ({_words(Event)})", name="type"),
 )
 
+# Calls that have ended here and may still be up at their peers, and who tells them. A few rows for a second each; apart
+# from calls, so that neither setting nor clearing it copies a call, and so that older versions need not know of it.
+goodbye = Table(
+    "goodbye",
+    metadata,
+    Column("worker_id", BigInteger),
+    Column("call_sid", Text),
+    Column("claim_token", BigInteger),  # of a rescuer's look
+    Column("dialog", JSONB),  # when it is newer than the call's
+    PrimaryKeyConstraint("worker_id", "call_sid"),
+    postgresql_with={
+        "autovacuum_vacuum_scale_factor": "0.01",
+        "autovacuum_vacuum_threshold": "1000",
+        "autovacuum_vacuum_cost_delay": "0",
+    },
+)
+
 idempotency = Table(
     "idempotency",
     metadata,

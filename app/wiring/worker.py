@@ -4,15 +4,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.calls.call import Call, NewCall
+from app.calls.errors import Unavailable
 from app.dialing.rescue import Rescue
 from app.dialing.run import Running
 from app.media.ticker import Ticker
-from app.runtime import loop
+from app.runtime import log, loop
 from app.runtime.clock import SteadyClock
 from app.runtime.settings import Settings
 from app.runtime.supervised import announce_ready, predecessor
 from app.store.changes import Changes
 from app.store.database import Database
+from app.store.goodbyes import Goodbyes
 from app.store.numbers import Numbers
 from app.store.queue import DialQueue
 from app.store.trace import TraceStore
@@ -29,6 +31,8 @@ from app.worker.numbers import NumberBook
 from app.worker.pool import Pool, PoolParts
 from app.worker.sweep import Sweep
 from app.worker.tap import Tap
+
+_log = log.get(__name__)
 
 _GOODBYES = 4.0  # seconds for the peers' answers to our last BYEs and CANCELs
 
@@ -68,7 +72,10 @@ async def run_worker(settings: Settings) -> int:
         )
         book = NumberBook(database, Numbers(database, sealer))
         phone.take_calls(book.knows, Arrivals(queue, lease, pool, book).take)
-        sweep = Sweep(queue, lease, rescue, max_wait=settings.max_wait, phone=phone, predecessor=predecessor())
+        sweep = Sweep(
+            queue, lease, rescue, max_wait=settings.max_wait,
+            phone=phone, goodbyes=changes.goodbyes, predecessor=predecessor(),
+        )  # fmt: skip
         loops = [
             loop.spawn(pool.claim_dials(), "claim dials"),
             loop.spawn(pool.obey(), "obey the API"),
@@ -86,10 +93,19 @@ async def run_worker(settings: Settings) -> int:
         await supply.keeper.stop(_GOODBYES)
         await supply.close()
         await changes.stop()
+        await _settle(changes.goodbyes)
         await lease.give_up()
         await phone.stop()
         await tap.stop()
         return code
+
+
+async def _settle(goodbyes: Goodbyes) -> None:
+    """Whoever has not heard our goodbye by now is somebody else's to tell."""
+    try:
+        await goodbyes.settle()
+    except Unavailable as error:
+        _log.warning("worker.goodbyes_unsettled", error=str(error))
 
 
 def _tap(settings: Settings, database: Database, clock: SteadyClock) -> Any:

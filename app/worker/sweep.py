@@ -1,12 +1,15 @@
 """Once a second: ends dials that waited too long and the calls of workers that died, wherever they were."""
 
 import asyncio
+from dataclasses import dataclass
 from typing import Protocol, cast
 
+from app.calls.call import Call
 from app.calls.errors import Unavailable
 from app.calls.ports import DialogFacts
 from app.dialing.rescue import Rescue
 from app.runtime import log, loop
+from app.store.goodbyes import Goodbyes
 from app.store.queue import DialQueue, LostDial
 from app.worker.lease import Lease
 
@@ -24,6 +27,18 @@ class StrangerHangUp(Protocol):
         """The request has left; the future is done when the peer has heard it, or never will."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Implements Goodbye: what a peer of somebody who is gone was told. `of` is None when it could not be told."""
+
+    of: "asyncio.Future[None] | None"
+    dialog: None = None  # the rescuer of a rescuer begins where this one began
+
+    @property
+    def heard(self) -> bool:
+        return self.of is None or self.of.done()
+
+
 class Sweep:
     """Every worker sweeps, and so does a process without a phone, which leaves the calls of dead workers alone.
 
@@ -38,6 +53,7 @@ class Sweep:
         *,
         max_wait: float,
         phone: StrangerHangUp | None = None,
+        goodbyes: Goodbyes | None = None,
         predecessor: str = "",
     ) -> None:
         self._queue = queue
@@ -45,6 +61,7 @@ class Sweep:
         self._rescue = rescue
         self._max_wait = max_wait
         self._phone = phone
+        self._goodbyes = goodbyes  # of the calls that this process ends; without a phone it has none
         self._predecessor = predecessor  # the name of the worker whose place this one took
 
     async def run(self) -> None:
@@ -64,6 +81,8 @@ class Sweep:
     async def _once(self) -> bool:
         """Whether there may be more at once."""
         worker = self._lease.worker_id
+        if self._goodbyes is not None:
+            await self._goodbyes.settle()
         expired = await self._queue.expired(worker, max_wait=self._max_wait, limit=_AT_ONCE)
         for dial in expired:
             _log.warning("dial.not_taken", call=dial.parent.sid, waited_s=round(dial.waited, 1))
@@ -78,19 +97,33 @@ class Sweep:
     async def _lost(self, worker: int, phone: StrangerHangUp) -> list[LostDial]:
         found = await self._queue.lost(worker, limit=_AT_ONCE, predecessor=self._predecessor)
         for dial in found:
-            _log.warning("dial.worker_lost", call=dial.parent.sid, worker=dial.worker_id)
-            loop.spawn(self._end(dial, phone), f"end {dial.parent.sid}")
+            _log.warning(
+                "dial.worker_lost", call=dial.parent.sid, worker=dial.worker_id, unheard=len(dial.unheard) or None
+            )
+            loop.spawn(self._end(dial, phone, worker), f"end {dial.parent.sid}")
         return found
 
-    async def _end(self, dial: LostDial, phone: StrangerHangUp) -> None:
+    async def _end(self, dial: LostDial, phone: StrangerHangUp, worker: int) -> None:
         """On the wire, then in the records: while the peers have not heard, the calls stay this worker's, so that
-        whoever finds it dead hangs them up again."""
-        calls = (*dial.legs, dial.parent)  # a parent with a caller has a dialog of its own
-        dialogs = [cast(DialogFacts, call.dialog) for call in calls if call.dialog and call.end_time is None]
-        asked = await asyncio.gather(*(phone.hang_up_stranger(facts) for facts in dialogs), return_exceptions=True)
-        for error in asked:
-            if isinstance(error, BaseException):
-                _log.error("sweep.hang_up_failed", call=dial.parent.sid, exc_info=error)
-        if heard := [one for one in asked if isinstance(one, asyncio.Future)]:
-            await asyncio.wait(heard, timeout=_HEARD_SECONDS)
-        await self._rescue.lost(dial.parent, dial.legs)
+        whoever finds it dead hangs them up again. Records that have ended are left alone."""
+        asked = {}
+        for call, said in await asyncio.gather(*(self._hang_up(call, phone) for call in _up(dial))):
+            asked[call.sid] = _Asked(said)
+            if call.end_time is not None and self._goodbyes is not None:
+                self._goodbyes.keep(call.sid, worker, asked[call.sid])
+        if waiting := [one.of for one in asked.values() if one.of is not None]:
+            await asyncio.wait(waiting, timeout=_HEARD_SECONDS)
+        await self._rescue.lost(dial.parent, dial.legs, asked)
+
+    async def _hang_up(self, call: Call, phone: StrangerHangUp) -> "tuple[Call, asyncio.Future[None] | None]":
+        try:
+            return call, await phone.hang_up_stranger(cast(DialogFacts, call.dialog))
+        except Exception as error:  # its facts may be anything: the others must be hung up all the same
+            _log.error("sweep.hang_up_failed", call=call.sid, exc_info=error)
+            return call, None
+
+
+def _up(dial: LostDial) -> list[Call]:
+    """The calls whose peers have to hear it; a parent with a caller has a dialog of its own."""
+    calls = (*dial.legs, dial.parent)
+    return [call for call in calls if call.dialog and (call.end_time is None or call.sid in dial.unheard)]
