@@ -4,9 +4,10 @@ The product's bytes (reading and writing messages) are shared, its state machine
 
 The user part is words with hyphens between them: ``silent`` (no answer of any kind), ``forever`` (rings, never
 answers), ``busy``, ``rN`` (rings N ms, then answers), ``direct`` (answers without ringing), ``tN`` (hangs up after
-N ms of talk; without it, it talks for ever), ``bN`` (answers a BYE after N ms), ``media`` (sends RTP),
-``auth`` (asks for credentials first), ``flood`` (says 180 a thousand times a second while it rings). Orders on stdin
-set the line: `tests.faults.line`.
+N ms of talk; without it, it talks for ever), ``bN`` (answers a BYE after N ms), ``dN`` (BYEs are lost on the way for
+N ms), ``wN`` (nothing that it says arrives for N ms), ``x`` (CANCELs are lost until it has answered), ``media``
+(sends RTP), ``auth`` (asks for credentials first), ``flood`` (says 180 a thousand times a second while it rings).
+Orders on stdin set the line: `tests.faults.line`.
 """
 
 import asyncio
@@ -142,6 +143,7 @@ class Call:
         self._repeats: asyncio.Task[None] | None = None
         self._sid = invite.first("x-callsid")
         self._bye = 0
+        self._deaf_until: float | None = None  # to BYEs
         self._tell("INVITE", branch=invite.branch)
         self._task = asyncio.get_running_loop().create_task(self._run())
 
@@ -156,6 +158,9 @@ class Call:
     async def _run(self) -> None:
         script = self._script
         if "silent" in script:
+            return
+        await asyncio.sleep(_milliseconds(script, "w", 0))
+        if self._state != "early":
             return
         self._respond(100)
         if "busy" in script:
@@ -199,6 +204,9 @@ class Call:
                 asyncio.get_running_loop().call_later(talk, self._hang_up)
 
     def _on_cancel(self, message: SipMessage, peer: Peer) -> None:
+        if "x" in self._script and self._state == "early":
+            self._tell("CANCEL lost")
+            return
         self._answer(message, 200, peer)
         self._tell("CANCEL")
         if self._state == "early":
@@ -206,6 +214,11 @@ class Call:
             self._final(487)
 
     def _on_bye(self, message: SipMessage, peer: Peer) -> None:
+        now = time.monotonic()
+        self._deaf_until = self._deaf_until or now + _milliseconds(self._script, "d", 0)
+        if now < self._deaf_until:
+            self._tell("BYE lost")
+            return
         self._tell("BYE" if self._state != "ended" else "BYE again")
         if self._state in ("confirmed", "answered", "early"):
             was_early = self._state == "early"

@@ -206,10 +206,11 @@ def _judge_wire(row: Row, stage: Stage, calls: list[Entry], told: Told) -> None:
     lost = {call["sid"]: call["ended"] for call in calls if call["reason"] == "worker-lost" and call["ended"]}
     killed = {sid: at for sid in lost if (at := told.killed.get(sid, told.killed_at)) is not None}
     row.final_s = round(max((lost[sid] - at for sid, at in killed.items()), default=0.0), 1)
+    unheard = told.killed | killed  # a record may have ended before its worker died, and its peer not have heard
     late = [
-        ended[call]["at"] - killed[entry["sid"]]
+        ended[call]["at"] - unheard[entry["sid"]]
         for call, entry in invited.items()
-        if entry["sid"] in killed and call in ended and ended[call]["at"] > killed[entry["sid"]]
+        if entry["sid"] in unheard and call in ended and ended[call]["at"] > unheard[entry["sid"]]
     ]
     row.wire_s = round(max(late, default=0.0), 1)
     if row.final_s > told.within:
