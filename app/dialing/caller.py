@@ -56,9 +56,6 @@ class Caller(Line, Protocol):
     async def reach(self) -> bool:
         """Wait until a document may run on it; False: it never will."""
 
-    def ring(self) -> None:
-        """Let an inbound caller know that somebody's phone rings."""
-
     def open_early(self) -> None:
         """Let an inbound caller hear us before it is answered."""
 

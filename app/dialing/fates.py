@@ -1,5 +1,6 @@
 """What the end of a document means for the call it ran on: its outcome, and the answer to a caller never answered."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 from app.calls.outcome import DOCUMENT_END, DOCUMENT_ERROR, Outcome, Reason, because
@@ -14,6 +15,11 @@ class Refusal(NamedTuple):
     outcome: Outcome
     code: int
     phrase: str
+
+    @property
+    def recorded(self) -> Outcome:
+        """The outcome with the response, as the record of any other call has it."""
+        return replace(self.outcome, sip_code=self.code, sip_reason=self.phrase)
 
 
 def outcome_of_document(fate: Fate) -> Outcome:

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, NamedTuple, TypeVar
 
+from app.calls.callback import masked
 from app.calls.errors import BadRequest
 from app.calls.parameters import Parameters, of_every_request
 from app.calls.ports import Clock
 from app.calls.sources import DocumentRequest, Documents, Sounds, SourceError
+from app.calls.status import Status
 from app.dialing import gather, listen, speak
 from app.dialing.line import Line
 from app.dialing.record import Record
@@ -34,6 +36,9 @@ from app.rcml.plan import Record as RecordVerb
 from app.runtime import log
 
 MAX_DOCUMENTS = 50  # fetched in one call
+
+# The reference's errors: HTTP retrieval failure, document parse failure, too many redirects.
+_NOT_FETCHED, _NOT_VALID, _TOO_MANY = 11200, 12100, 11215
 
 T = TypeVar("T")
 
@@ -60,12 +65,25 @@ class Ending(Enum):
     STOPPED = auto()
 
 
+class Fault(NamedTuple):
+    """What is wrong with which document, in the reference's numbers."""
+
+    code: int
+    url: str
+
+    @property
+    def told(self) -> Parameters:
+        """To whoever makes up for it."""
+        return [("ErrorCode", str(self.code)), ("ErrorUrl", masked(self.url))]
+
+
 @dataclass(frozen=True, slots=True)
 class Fate:
     """How a script ended; `detail` is for people."""
 
     ending: Ending
     detail: str | None = None
+    fault: Fault | None = None  # of a document, when that was it
 
 
 class Untold(NamedTuple):
@@ -77,6 +95,10 @@ class Untold(NamedTuple):
 
 class Broken(Exception):
     """A document could not be fetched or is not valid."""
+
+    def __init__(self, detail: str, fault: Fault | None = None) -> None:
+        super().__init__(detail)
+        self.fault = fault
 
 
 class _Stopped(Exception):
@@ -90,7 +112,14 @@ class Script:
     """One line's document while it runs. Without a `line` nobody hears it; without `dial` it may not dial."""
 
     def __init__(
-        self, record: Record, sources: Sources, *, where: Where, line: Line | None, dial: PerformDial | None = None
+        self,
+        record: Record,
+        sources: Sources,
+        *,
+        where: Where,
+        line: Line | None,
+        dial: PerformDial | None = None,
+        first: Parameters | None = None,
     ) -> None:
         self.sources = sources
         self._record = record
@@ -98,6 +127,7 @@ class Script:
         self._line = line
         self._dial = dial
         self.untold: Untold | None = None  # when it was stopped in a verb whose action is to be requested all the same
+        self._first = first or []  # what the first document is told beside the rest
         self._fetched = 0
         self._stopping = asyncio.Event()
 
@@ -117,7 +147,7 @@ class Script:
                     verbs = list(following.verbs)
         except Broken as error:
             _log.warning("document.broken", call=self._record.call.sid, detail=str(error))
-            return Fate(Ending.BROKEN, str(error))
+            return Fate(Ending.BROKEN, str(error), error.fault)
         except _Stopped:
             pass
         return Fate(Ending.STOPPED if self._stopping.is_set() else Ending.DOCUMENT_END)
@@ -126,9 +156,12 @@ class Script:
         """The document that `link` answers; raises Broken."""
         self._fetched += 1
         if self._fetched > MAX_DOCUMENTS:
-            raise Broken(f"one call fetches at most {MAX_DOCUMENTS} documents")
+            raise Broken(f"one call fetches at most {MAX_DOCUMENTS} documents", Fault(_TOO_MANY, link.url))
         call = self._record.call
-        parameters = of_every_request(call, self._record.headers) + (more or [])
+        # `initiated` is no word of the reference for a call that came in: its phone rings.
+        status = Status.RINGING if call.status is Status.INITIATED else None
+        parameters = of_every_request(call, self._record.headers, status=status) + self._first + (more or [])
+        self._first = []
         try:
             fetched = await self.sources.documents.fetch(
                 DocumentRequest(call.account_sid, link.url, link.method, parameters)
@@ -141,9 +174,10 @@ class Script:
                 where=self._where,
             )
         except SourceError as error:
-            raise Broken(str(error)) from error
+            raise Broken(str(error), Fault(_NOT_FETCHED, link.url)) from error
         except BadRequest as error:
-            raise Broken(f"the document is not valid: {str(error)[:500]}") from error
+            detail = f"the document is not valid: {str(error)[:500]}"
+            raise Broken(detail, Fault(_NOT_VALID, link.url)) from error
 
     async def after(self, link: Link | None, more: Parameters) -> Document | None:
         """What an `action` answers to `more`; None without one."""
@@ -168,7 +202,10 @@ class Script:
         return await self._until_stopped(self._perform_on(self._line, verb))
 
     async def _perform_on(self, line: Line, verb: Verb) -> Document | None:
-        await line.answer()
+        if isinstance(verb, Pause):  # before the answer it puts that off, as in the reference
+            line.ring()
+        else:
+            await line.answer()
         match verb:
             case Say() | Play() | Pause():
                 await speak.speak(verb, line, self.sources.sounds, self._pause)

@@ -137,8 +137,11 @@ class Leg:
             self._disarm()
             self._watcher = _NOBODY  # who knows this leg: freed when the call is over, not by a later collection
 
-    async def answer(self) -> None:
+    def ring(self) -> None:
         """A leg that verbs run on has been answered."""
+
+    async def answer(self) -> None:
+        """As `ring`."""
 
     def connect(self) -> None:
         """It may talk: its time runs from now on."""

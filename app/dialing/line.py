@@ -42,5 +42,8 @@ class Line(Protocol):
     @property
     def keys(self) -> KeyPad: ...
 
+    def ring(self) -> None:
+        """Let the party of an inbound call know that it will be answered; of others nothing is left to do."""
+
     async def answer(self) -> None:
         """See to it that its party hears: an inbound call is answered, of others nothing is left to do."""

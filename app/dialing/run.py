@@ -206,8 +206,8 @@ class RunningDial:
             self._stop(outcome_of_document(fate), _ended_by_api)
         else:
             refusal = refusal_of(fate, self._result)
-            self._end = refusal.outcome
-            caller.refuse(*refusal)
+            self._end = refusal.recorded
+            caller.refuse(self._end, refusal.code, refusal.phrase)
 
     def _make_caller(self) -> Caller | None:
         clock = self._parts.clock
@@ -228,22 +228,25 @@ class RunningDial:
         """The first document, and whatever replaces it."""
         links = list(self._arrived.links) if self._arrived is not None else []
         document = self._request.document if self._request is not None else _document_at(links.pop(0))
+        first: Parameters = []
         while True:
             if self._replacement is not None:
+                first = []
                 stored, self._replacement = self._replacement, None
                 try:
                     document = serial.loads_document(stored)
                 except ValueError as error:
                     return Fate(Ending.BROKEN, str(error))
-            fate = await self._perform(document)
+            fate = await self._perform(document, first)
             if self._end is not None:
                 return fate
             if self._replacement is None:
                 if fate.ending is not Ending.BROKEN or not links:
                     return fate
                 document = _document_at(links.pop(0))
+                first = fate.fault.told if fate.fault is not None else []
 
-    async def _perform(self, document: Document) -> Fate:
+    async def _perform(self, document: Document, first: Parameters) -> Fate:
         caller = self._caller
         self._script = Script(
             self._parent,
@@ -251,6 +254,7 @@ class RunningDial:
             where=Where.STAND_IN if caller is None else caller.where,
             line=caller,
             dial=self._dial,
+            first=first,
         )
         try:
             return await self._script.run(document)

@@ -1,6 +1,7 @@
 """Say, Play and Pause on one line. A sound that cannot be had is passed over: the caller hears the next one."""
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 
 from app.calls.audio import Playback
@@ -18,6 +19,10 @@ async def speak(verb: Say | Play | Pause, line: Line, sounds: Sounds, pause: Wai
     """Until it has been said; cancelled, it falls silent at once."""
     if isinstance(verb, Pause):
         await pause(verb)
+        return
+    if isinstance(verb, Play) and verb.digits:
+        for _ in range(verb.loop) if verb.loop else itertools.repeat(None):
+            await heard(line.audio.press(verb.digits))
         return
     try:
         playback = await _begin(verb, line, sounds)
@@ -39,6 +44,4 @@ async def _begin(verb: Say | Play, line: Line, sounds: Sounds) -> Playback:
     if isinstance(verb, Say):
         spoken = await sounds.spoken(verb.text, voice=verb.voice, language=verb.language)
         return line.audio.play(spoken, times=verb.loop)
-    if verb.digits:
-        return line.audio.press(verb.digits)
     return line.audio.play(await sounds.fetched(line.record.call.account_sid, verb.url or ""), times=verb.loop)

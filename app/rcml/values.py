@@ -29,6 +29,9 @@ _MAX_KEYS = 100
 _KEYS = re.compile(r"[0-9*#]*\Z")
 _TONES = re.compile(r"[0-9*#A-Da-dwW]+\Z")
 _UPPER = str.maketrans("abcd", "ABCD")
+_MAX_VOICE = 100  # characters
+# As the reference names them. Of the two makers' names only the form is checked: they have new ones every month.
+_VOICE = re.compile(r"(?i)(man|woman|male|female|alice|polly\.[a-z]+(-[a-z]+)*|google\.[a-z]{2,3}(-[a-z0-9]+)*)\Z")
 _MAX_LANGUAGE = 35  # RFC 5646 §4.4.1
 _LANGUAGE = re.compile(r"[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*\Z")
 
@@ -132,6 +135,21 @@ def language(given: Given, report: Report) -> str | None:
         return None
     if len(value) > _MAX_LANGUAGE or not _LANGUAGE.match(value):
         report.add(Code.VALUE_INVALID, f"{given.name} must be a language tag such as en or en-GB", given.place)
+        return None
+    return value
+
+
+def voice(given: Given, report: Report) -> str | None:
+    """Who speaks; nothing means whoever speaks by default. None after a report, too."""
+    value = text(given, report, limit=_MAX_VOICE)
+    if not value:
+        return None
+    if not _VOICE.match(value):
+        detail = (
+            f"{given.name} must be man, woman, alice, Polly.<Name> or Google.<language tag>, not '{shown(value)}'; "
+            "or leave it out"
+        )
+        report.add(Code.VALUE_INVALID, detail, given.place)
         return None
     return value
 

@@ -12,7 +12,6 @@ from app.rcml.report import Fields, Given, printable, shown
 from app.rcml.tree import Element
 
 MAX_TEXT = 4_096  # characters of <Say>
-_MAX_VOICE = 100  # characters
 _MAX_LOOP = 1_000
 _MAX_SECONDS = 600
 _MAX_PAUSE = 3_600  # seconds
@@ -121,7 +120,7 @@ def _say(element: Element, check: Check) -> Say:
     voice, language = given.get("voice"), given.get("language")
     return Say(
         text or "",
-        voice=None if voice is None else values.text(voice, check.report, limit=_MAX_VOICE) or None,
+        voice=None if voice is None else values.voice(voice, check.report),
         language=None if language is None else values.language(language, check.report),
         loop=check.integer(given.get("loop"), 0, _MAX_LOOP, 1),
     )

@@ -247,7 +247,7 @@ def _arrival(engine: Engine, incoming: Incoming, number: str) -> Arrival:
         caller=_caller(request, incoming.source.host),
         called=_uri(request.request_uri) or SipUri("sip", incoming.source.host, number),
         source=incoming.source.host,
-        forwarded_from=contact_uri(request.first("diversion")),
+        forwarded_from=_forwarder(request),
         headers=tuple((name, value) for name, value in request.raw_headers if name[:2] in ("X-", "x-")),
         hops_left=_hops_left(request),
     )
@@ -270,6 +270,13 @@ def _caller(request: SipMessage, source: str) -> NameAddr:
     if uri is None and scheme.lower() == "tel":
         uri = _uri(f"sip:{number.partition(';')[0]}@{f'[{source}]' if ':' in source else source}")
     return NameAddr(uri, address.display) if uri is not None else ANONYMOUS
+
+
+def _forwarder(request: SipMessage) -> str | None:
+    """The newest Diversion (RFC 5806), bare as all addresses that customers are told; a tel: URI as it is."""
+    text = contact_uri(request.first("diversion")) or ""
+    uri = _uri(text)
+    return uri.bare() if uri is not None else text.partition(";")[0] or None
 
 
 def _uri(text: str) -> SipUri | None:

@@ -240,7 +240,7 @@ async def test_an_inbound_call_rings_through_and_is_bridged(
     [asked] = [seen.form for seen in app.requests]
     parent = await customer.wait_for(asked["CallSid"])
     assert (parent["direction"], parent["status"], parent["reason"]) == ("inbound", "completed", "caller-hangup")
-    assert (asked["CallerName"], asked["Direction"], asked["CallStatus"]) == ("Talker", "inbound", "initiated")
+    assert (asked["CallerName"], asked["Direction"], asked["CallStatus"]) == ("Talker", "inbound", "ringing")
     trace = await customer.get(f"/v1/calls/{parent['sid']}/trace")
     assert trace["messages"][0]["data"].startswith("INVITE sip:+4930100@")
     assert (await customer.http.delete("/v1/numbers/+4930100")).status_code == 204

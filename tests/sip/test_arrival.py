@@ -9,7 +9,6 @@ from app.calls.outcome import CANCELED_BY_API, Outcome, Reason, of_response
 from app.calls.ports import Answered, Ended
 from app.calls.status import Status
 from app.sip import build
-from app.sip.engine import CallRules
 from app.sip.pyvoip import CallState, VoIPCall
 from tests.sip.caller import NUMBER, Caller
 from tests.sip.conftest import Bench, NewBench, answered, loopback_only, outcome_of, told
@@ -58,7 +57,7 @@ async def test_a_call_comes_in_rings_is_answered_and_the_caller_hangs_up(bench: 
 async def test_what_arrived_is_told(caller: Caller) -> None:
     more = (
         ("From", '"Ann \\"B\\"" <sip:ann:secret@caller.test;transport=tcp>;tag=caller'),
-        ("Diversion", '"Boss" <sip:boss@office.test>;reason=no-answer, <sip:other@office.test>'),
+        ("Diversion", '"Boss" <sip:boss@office.test;user=phone>;reason=no-answer, <sip:other@office.test>'),
         ("X-Account", "7"),
         ("x-Account", "8"),
     )
@@ -313,36 +312,6 @@ async def test_without_a_free_port_the_caller_may_try_again(new_bench: NewBench)
     caller.call_id = "another"
     caller.invite()
     assert (await caller.expect("503 INVITE")).first("Retry-After")
-    caller.close()
-
-
-async def test_each_source_may_call_so_often_and_no_more(new_bench: NewBench) -> None:
-    bench = await new_bench(rules=CallRules(inbound_rate=1))
-    caller = Caller(bench)
-    await caller.open()
-    for number in range(3):
-        caller.call_id = f"many-{number}"
-        caller.invite()
-    codes: list[int] = []
-    while len(codes) < 3:
-        codes.append((await caller.next()).status_code)
-    assert sorted(codes) == [100, 100, 503]
-    caller.close()
-
-
-async def test_calls_to_numbers_that_are_not_ours_count_too(new_bench: NewBench) -> None:
-    bench = await new_bench(rules=CallRules(inbound_rate=1))
-    caller = Caller(bench)
-    await caller.open()
-    for number in range(3):
-        caller.call_id = f"scan-{number}"
-        caller.invite(number=f"no-{number}")
-    answers = [await caller.next() for _ in range(3)]
-    assert sorted(answer.status_code for answer in answers) == [404, 404, 503]
-    assert next(answer for answer in answers if answer.status_code == 503).first("Retry-After")
-    assert bench.phone.endpoint.transactions == 0
-    caller.invite()
-    await caller.expect("503 INVITE")
     caller.close()
 
 

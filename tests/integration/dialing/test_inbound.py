@@ -18,6 +18,7 @@ async def test_the_caller_rings_while_the_callee_does_and_is_answered_when_that_
     [told] = stage.app.asked("/voice")
     assert (told["CallSid"], told["From"], told["To"]) == (on.sid, "sip:ann@peer", "sip:100@dial.example")
     assert (told["Direction"], told["CallerName"], told["SipHeader_X-Trunk"]) == ("inbound", "Ann", "7")
+    assert told["CallStatus"] == "ringing"
     assert arrival.asked == []
     callee.rings()
     await settle()
@@ -159,11 +160,36 @@ async def test_answer_on_bridge_false_answers_before_anybody_is_rung(stage: Stag
     await on.over()
 
 
+async def test_a_document_that_is_not_valid_is_told_to_the_second_url_once(stage: Stage) -> None:
+    stage.app.pages["/voice"] = "<Response><Redirect>/next</Redirect></Response>"
+    stage.app.pages["/next"] = "<Response><Bogus/></Response>"
+    stage.app.pages["/fallback"] = "<Response><Redirect>/last</Redirect></Response>"
+    stage.app.pages["/last"] = "<Response><Reject/></Response>"
+    on, _ = await stage.arrive("/voice", "/fallback")
+    await on.over()
+    [told], [after] = stage.app.asked("/fallback"), stage.app.asked("/last")
+    assert (told["ErrorCode"], told["ErrorUrl"]) == ("12100", stage.app.url("/next"))
+    assert "ErrorCode" not in after
+
+
+async def test_a_pause_puts_the_answer_off_and_rings(stage: Stage) -> None:
+    stage.app.pages["/voice"] = '<Response><Pause length="5"/><Reject reason="busy"/></Response>'
+    on, arrival = await stage.arrive("/voice")
+    await asked(arrival.asked, "ring")
+    await settle()
+    await stage.clock.move(5)
+    parent, _ = await on.over()
+    assert (parent.status, arrival.asked) == ("busy", ["ring", "reject 486"])
+
+
 async def test_the_second_url_is_tried_once_when_the_first_fails(stage: Stage) -> None:
     stage.app.pages["/fallback"] = '<Response><Reject reason="busy"/></Response>'
     on, arrival = await stage.arrive("/broken", "/fallback")
     parent, _ = await on.over()
     assert (parent.status, arrival.asked[-1]) == ("busy", "reject 486")
+    assert (parent.sip_response_code, parent.sip_response_reason) == (486, "Busy Here")
+    [told] = stage.app.asked("/fallback")
+    assert (told["ErrorCode"], told["ErrorUrl"], told["CallSid"]) == ("11200", stage.app.url("/broken"), on.sid)
     on, arrival = await stage.arrive("/broken", "/broken-too")
     parent, _ = await on.over()
     assert (parent.status, parent.reason, arrival.asked[-1]) == ("failed", "document-error", "reject 480")

@@ -27,6 +27,17 @@ async def test_say_play_and_pause_follow_one_another(stage: Stage) -> None:
     assert (parent.status, parent.reason) == ("completed", "document-end")
 
 
+async def test_keys_are_pressed_as_often_as_a_file_is_played(stage: Stage) -> None:
+    on = await stage.call('<Play digits="12" loop="2"/>')
+    caller = await on.caller()
+    for _ in range(2):
+        await asked(caller.audio.asked, "press 12")
+        caller.audio.playing[-1].ends()
+        await settle()
+    await on.over()
+    assert caller.audio.asked.count("press 12") == 2
+
+
 async def test_a_sound_that_cannot_be_had_is_passed_over(stage: Stage) -> None:
     on = await stage.call("<Play>/missing</Play><Say>still here</Say>")
     caller = await on.caller()
