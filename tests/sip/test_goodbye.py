@@ -27,7 +27,7 @@ async def hasty(new_bench: NewBench) -> Bench:
 async def until_heard(goodbye: Goodbye | None) -> None:
     """Waits for whoever owns the goodbye to say so; nothing signals it, it is asked from time to time."""
     assert goodbye is not None
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(4 * PATIENCE):
         while not goodbye.heard:
             await asyncio.sleep(0.01)
 
