@@ -1,10 +1,13 @@
-"""Changes the schema under load, while the version before the newest migration and this one run side by side."""
+"""Changes the schema under load, with programs that are older than what they find."""
 
 import asyncio
 import re
 import shlex
 import time
 from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,44 +25,96 @@ from tests.faults.verdict import Told
 from tests.kit.service import ROOT, free_port
 
 _LONGEST_LOCK = 1.0  # seconds
-_VERSIONS = sorted((ROOT / "migrations" / "versions").glob("[0-9]*.py"))
+_FILES = sorted((ROOT / "migrations" / "versions").glob("[0-9]*.py"))
 _GIT = f"git -C {shlex.quote(str(ROOT))}"
-_BEFORE = f'$({_GIT} log -1 --diff-filter=A --format=%H -- "{_VERSIONS[-1].relative_to(ROOT)}")^'
-# The version whose newest migration is the one before ours, run from the history.
-_OLD = (
-    "sh", "-c",
-    f'set -e; mkdir -p "$DIAL_DATA_DIR/old"; {_GIT} archive {_BEFORE} | tar -x -C "$DIAL_DATA_DIR/old"; '
-    'cd "$DIAL_DATA_DIR/old"; exec "$@"',
-    "sh",
-)  # fmt: skip
+_LOAD = ("r50-t500", "busy", "r100-t4000")
 
 
-@fault("schema-changes", calls=60, long=True, plan=Plan(wrapper=_OLD, template="template0"))
+def _before(version: Path) -> tuple[str, ...]:
+    """Runs the program as it was before it had this migration, from the history."""
+    commit = f'$({_GIT} log -1 --diff-filter=A --format=%H -- "{version.relative_to(ROOT)}")^'
+    return (
+        "sh", "-c",
+        f'set -e; mkdir -p "$DIAL_DATA_DIR/old"; {_GIT} archive {commit} | tar -x -C "$DIAL_DATA_DIR/old"; '
+        'cd "$DIAL_DATA_DIR/old"; exec "$@"',
+        "sh",
+    )  # fmt: skip
+
+
+@fault("schema-changes", calls=60, long=True, plan=Plan(wrapper=_before(_FILES[-1]), template="template0"))
 async def schema_changes(stage: Stage, calls: int) -> Told:
     """Upgrade and downgrade of the newest migration under load, old and new processes together: no 500, short locks."""
-    new, old = _revision(_VERSIONS[-1]), _revision(_VERSIONS[-2])
-    problems: list[str] = []
-    longest = _Locks(stage.database_url)
-    watching = asyncio.create_task(longest.watch())
+    old, new = (_revision(one) for one in _FILES[-2:])
     port = free_port()
-    async with Steady(stage, 5, "r50-t500", "busy", "r100-t4000"):
+    counts: Counter[int] = Counter()
+    async with _watched(stage, f"{old} and {new}") as seen, Steady(stage, 5, *_LOAD):
         await stage.pause(5)
-        problems += await _change(stage, "upgrade", new)
+        await seen.change("upgrade", new)
         with beside(stage, "worker"), beside(stage, "webhooks"), beside(stage, "api", DIAL_HTTP_PORT=str(port)):
             await _ready(port)
             counts = await _place_there(stage, port, calls)
             await stage.pause(5)
         await stage.pause(2)
-        problems += await _change(stage, "downgrade", old)
+        await seen.change("downgrade", old)
         await stage.pause(5)
-        problems += await _change(stage, "upgrade", new)
+        await seen.change("upgrade", new)
         await stage.pause(5)
-    watching.cancel()
-    problems += [f"the new API answered {dict(counts)}"] if set(counts) - {202} else []
-    problems += wrong_answers(stage, within=2.5)
-    problems += [f"somebody waited {longest.seconds:.1f} s for a lock"] if longest.seconds >= _LONGEST_LOCK else []
-    notes = [answers(stage), f"{old} and {new}, the longest wait for a lock {longest.seconds * 1000:.0f} ms"]
-    return Told(ordered=False, problems=problems, notes=notes)
+    return seen.told([f"the new API answered {dict(counts)}"] if set(counts) - {202} else [])
+
+
+@fault("schema-history", calls=0, long=True, plan=Plan(wrapper=_before(_FILES[1]), template="template0"))
+async def schema_history(stage: Stage, calls: int) -> Told:
+    """The oldest program under load while every migration goes up to the newest, down again and up: no 500."""
+    revisions = [_revision(one) for one in _FILES]
+    up = [("upgrade", revision) for revision in revisions[1:]]
+    down = [("downgrade", revision) for revision in reversed(revisions[:-1])]
+    async with _watched(stage, " to ".join((revisions[0], revisions[-1]))) as seen, Steady(stage, 5, *_LOAD):
+        for direction, revision in [*up, *down, *up]:
+            await stage.pause(4)
+            await seen.change(direction, revision)
+        await stage.pause(4)
+    return seen.told()
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What a change of schema under load came to."""
+
+    stage: Stage
+    what: str
+    locks: "_Locks"
+    problems: list[str] = field(default_factory=list)
+    steps: int = 0
+
+    async def change(self, direction: str, revision: str) -> None:
+        """Again while the locks cannot be had: a migration gives up rather than hold everybody up."""
+        self.steps += 1
+        for _ in range(20):
+            try:
+                return await asyncio.to_thread(_alembic, self.stage.database_url, direction, revision)
+            except Exception as error:
+                if "lock timeout" not in str(error):
+                    return self.problems.append(f"{direction} to {revision}: {error}")
+                await asyncio.sleep(0.5)
+        return self.problems.append(f"{direction} to {revision}: the locks could not be had")
+
+    def told(self, problems: Sequence[str] = ()) -> Told:
+        waited = self.locks.seconds
+        found = [*self.problems, *problems, *wrong_answers(self.stage, within=2.5)]
+        found += [f"somebody waited {waited:.1f} s for a lock"] if waited >= _LONGEST_LOCK else []
+        longest = f"the longest wait for a lock {waited * 1000:.0f} ms"
+        notes = [answers(self.stage), f"{self.what}, {self.steps} steps, {longest}"]
+        return Told(ordered=False, problems=found, notes=notes)
+
+
+@asynccontextmanager
+async def _watched(stage: Stage, what: str) -> AsyncIterator[_Seen]:
+    locks = _Locks(stage.database_url)
+    watching = asyncio.create_task(locks.watch())
+    try:
+        yield _Seen(stage, what, locks)
+    finally:
+        watching.cancel()
 
 
 class _Locks:
@@ -88,28 +143,12 @@ def _revision(version: Path) -> str:
     return found[1]
 
 
-async def _change(stage: Stage, direction: str, revision: str) -> list[str]:
-    """Again while the locks cannot be had: a migration gives up rather than hold everybody up."""
-    for _ in range(20):
-        try:
-            await asyncio.to_thread(_alembic, stage.database_url, direction, revision)
-        except Exception as error:
-            if "lock timeout" not in str(error):
-                return [f"{direction} to {revision}: {error}"]
-            await asyncio.sleep(0.5)
-        else:
-            return []
-    return [f"{direction} to {revision}: the locks could not be had"]
-
-
 def _alembic(url: str, direction: str, revision: str) -> None:
-    if direction == "upgrade":
-        migrate.upgrade(url)
-        return
     engine = sync_engine(url)
     try:
         with engine.begin() as connection:
-            command.downgrade(migrate.alembic_config(connection), revision)
+            move = command.upgrade if direction == "upgrade" else command.downgrade
+            move(migrate.alembic_config(connection), revision)
     finally:
         engine.dispose()
 
