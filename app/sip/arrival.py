@@ -257,7 +257,10 @@ class SipArrival(Conversation):
     def _refuse(self, code: int, phrase: str | None, outcome: Outcome, *, warning: str | None = None) -> None:
         """A final response 300-699, which ends it."""
         if self._open is not None:
-            exchange = self._open.refuse(code, phrase, (("Warning", warning),) if warning else ())
+            headers = [("Warning", warning)] if warning else []
+            if code == 503:  # without it a proxy makes a 500 of it (RFC 3261 §21.5.4)
+                headers.append(("Retry-After", "5"))
+            exchange = self._open.refuse(code, phrase, headers)
             self._end(outcome)
             self._forget()
             if exchange is not None and outcome is not _CALLER_LEFT:  # who canceled knows that it is over

@@ -117,13 +117,14 @@ async def test_our_hang_up_is_a_bye_along_the_route(bench: Bench, caller: Caller
     await nothing_left(bench)
 
 
-@pytest.mark.parametrize(("code", "phrase"), [(486, "Busy Here"), (603, "Not today"), (404, "Line\nbreak")])
+@pytest.mark.parametrize(("code", "phrase"), [(486, "Busy Here"), (503, "Full"), (404, "Line\nbreak")])
 async def test_a_refusal_is_repeated_until_its_ack(bench: Bench, caller: Caller, code: int, phrase: str) -> None:
     caller.hears_repeats = True
     leg, invite = await caller.called()
     leg.reject(code, phrase)
     first = await caller.expect(f"{code} INVITE")
     assert first.reason_phrase == phrase.replace("\n", " ")
+    assert (first.first("Retry-After") is not None) == (code == 503)
     again = await caller.expect(f"{code} INVITE")
     assert caller.raw[id(first)] == caller.raw[id(again)]
     assert (await told(leg, Ended)).outcome == of_response(code, phrase)
