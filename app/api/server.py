@@ -12,6 +12,9 @@ from fastapi import FastAPI
 from app.api.connection import Connection
 
 _GRACE = 15  # seconds for requests that run when the signal comes
+# Seconds that a connection may idle. Longer than clients and load balancers keep theirs (httpx 5, nginx, ELB 60): who
+# closes first must be the one who sends, or a request meets a connection that is just being closed.
+_IDLE = 75
 
 
 async def serve(app: FastAPI, *, host: str, port: int, root_path: str, ready: Callable[[], None]) -> int:
@@ -28,6 +31,7 @@ async def serve(app: FastAPI, *, host: str, port: int, root_path: str, ready: Ca
         log_config=None,
         access_log=False,
         server_header=False,
+        timeout_keep_alive=_IDLE,
         timeout_graceful_shutdown=_GRACE,
     )
     server = _Server(config, ready, app.state.streams.stopping)
