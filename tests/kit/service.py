@@ -91,10 +91,23 @@ def free_port(kind: int = socket.SOCK_STREAM) -> int:
         return int(probe.getsockname()[1])
 
 
+def free_port_for_sip() -> int:
+    """Free for UDP and TCP, and so is the next one, for TLS."""
+    while True:
+        port = free_port()
+        try:
+            for kind, number in ((socket.SOCK_DGRAM, port), (socket.SOCK_STREAM, port), (socket.SOCK_STREAM, port + 1)):
+                with socket.socket(socket.AF_INET, kind) as probe:
+                    probe.bind(("127.0.0.1", number))
+        except (OSError, OverflowError):
+            continue
+        return port
+
+
 @contextmanager
 def running_service(data_dir: Path, *, wrapper: Sequence[str] = (), **settings: str) -> Iterator[Service]:
     """Started and ready, by the command `wrapper` if one is given; stopped with SIGTERM at the end."""
-    sip_port = _free_sip_port()
+    sip_port = free_port_for_sip()
     low = 20_000 + (sip_port * 7) % 20_000
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("DIAL_")},
@@ -142,17 +155,6 @@ def _wait_until_ready(process: subprocess.Popen[str], lines: list[str]) -> None:
 
     threading.Thread(target=read, daemon=True).start()
     assert ready.get(timeout=60), "the service did not start:\n" + "".join(lines)
-
-
-def _free_sip_port() -> int:
-    while True:
-        port = free_port()
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 def _parent_of(pid: int) -> int:
