@@ -53,7 +53,7 @@ class Database:
         async def connect() -> psycopg.AsyncConnection[tuple[object, ...]]:
             return await Connection.connect(self.conninfo)
 
-        self.engine: AsyncEngine = create_async_engine(
+        self._plain = create_async_engine(
             "postgresql+psycopg://",
             async_creator=connect,
             pool_size=pool_size,
@@ -61,15 +61,19 @@ class Database:
             pool_timeout=_POOL_SECONDS,
             pool_use_lifo=True,
             hide_parameters=True,  # an exception's text must not carry anybody's data into a log
+            # What nearly every connection is used for: to switch there and back cost as much as half a statement.
+            isolation_level="AUTOCOMMIT",
+            skip_autocommit_rollback=True,
         )
-        self._plain = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self.engine: AsyncEngine = self._plain.execution_options(isolation_level="READ COMMITTED")
 
     async def run(self, work: Work[T], *, seconds: float = _STATEMENT_SECONDS * 2, one: bool = False) -> T:
         """`work` in one transaction, again when a collision or a cut connection ended it. Raises Unavailable.
 
         After a cut nobody knows whether the COMMIT was done, so `work` must be right when it runs a second time.
         `seconds` bounds one try: a server that hangs is as good as one that is away. `one` says that `work` is a
-        single statement: that is a transaction by itself, in one round trip instead of three.
+        single statement, or several that need not hold together: each is a transaction by itself, in one round trip
+        instead of three.
         """
         begin = self._plain.connect if one else self.engine.begin
         started = time.monotonic()

@@ -2,12 +2,13 @@
 
 import secrets
 import time
+from collections import Counter as Tally
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Row, RowMapping
+from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.calls.callback import HttpMethod
@@ -18,7 +19,6 @@ from app.store.database import Database
 from app.store.outbox_statements import (
     BREAKER,
     CLAIM,
-    DESTINATIONS,
     DISOWN,
     EXPIRE,
     FINISH,
@@ -43,6 +43,19 @@ DeliveryState = Literal["delivered", "owed", "dead"]
 
 
 @dataclass(frozen=True, slots=True)
+class Breaker:
+    """`open`: no claims for `open_for` seconds, then one probe (`half-open`) until somebody says what came of it."""
+
+    state: BreakerWord = "closed"
+    consecutive_failures: int = 0
+    cool_down: float = 0.0  # seconds, doubled by whoever opens it again
+    open_for: float = 0.0  # seconds from now, by the database's clock
+
+
+_CLOSED = Breaker()
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """One event owed to one callback, claimed for one attempt."""
 
@@ -61,9 +74,10 @@ class Delivery:
     expires_at: datetime
     lease_token: int
     claimed_at: datetime  # by the database's clock; the claim holds LEASE seconds
+    breaker: Breaker = _CLOSED  # its destination's, as the claim has found or, for a probe, has made it
 
 
-_COPIED = tuple(field.name for field in fields(Delivery) if field.name != "url")
+_COPIED = tuple(field.name for field in fields(Delivery) if field.name not in {"url", "breaker"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,34 +94,20 @@ class Result:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Breaker:
-    """`open`: no claims for `open_for` seconds, then one probe (`half-open`) until somebody says what came of it."""
-
-    state: BreakerWord = "closed"
-    consecutive_failures: int = 0
-    cool_down: float = 0.0  # seconds, doubled by whoever opens it again
-    open_for: float = 0.0  # seconds from now, by the database's clock
-
-
-@dataclass(frozen=True, slots=True)
-class Destination:
-    id: int
-    origin: str
-    max_in_flight: int | None  # None: the dispatcher's own limit
-    paused: bool
-    breaker: Breaker
-
-
 class Outbox:
-    """Raises Unavailable from every method."""
+    """Raises Unavailable from every method.
+
+    `more`: since the last claim began, something has become claimable that no notification and no time will tell of.
+    """
 
     def __init__(self, database: Database, sealer: Sealer) -> None:
+        self.more = False
         self._database = database
         self._sealer = sealer
         self._accounts = Accounts(database, sealer)
         self._start = 0  # the destination after which the next claim begins
         self._tokens: dict[int, int] = {}  # of the claims that are neither finished nor released
+        self._filled: dict[int, int] = {}  # destinations that may have more → attempts at which they had no room left
         self._swept = time.monotonic()
 
     async def claim(self, *, room: int, per_destination: int, busy: Mapping[int, int]) -> list[Delivery]:
@@ -140,10 +140,16 @@ class Outbox:
                 await connection.execute(DISOWN, {"token": token})
             return list((await connection.execute(CLAIM, parameters)).mappings())
 
+        self.more = False
         await self._sweep_at_times()
         rows = await self._database.run(work, one=True)
         claimed = [self._delivery(row) for row in rows if row["id"] is not None]
-        self._start = _next_start(rows, full=len(claimed) == room)
+        full = len(claimed) == room
+        self._start = _next_start(rows, full=full)
+        if full or (rows and rows[0]["visited"] == _HOPS):
+            self.more = True
+        else:
+            self._note_filled(rows if claimed else (), busy)
         self._tokens |= dict.fromkeys((delivery.id for delivery in claimed), token)
         return claimed
 
@@ -153,17 +159,18 @@ class Outbox:
             "ids": [result.delivery.id for result in results],
             "results": to_json([_row(result) for result in results]),
         }
-        tries = 0
+        calls = list({result.delivery.call_sid for result in results})
+        tries, ours = 0, set[int]()
 
-        async def work(connection: AsyncConnection) -> set[int]:
-            nonlocal tries
+        async def work(connection: AsyncConnection) -> bool:
+            nonlocal tries, ours
             tries += 1
-            finished = (await connection.execute(FINISH, rows)).all()
-            if finished:
-                await connection.execute(UNBLOCK, {"calls": list({row.call_sid for row in finished})})
-            return {row.id for row in finished}
+            ours |= {row.id for row in await connection.execute(FINISH, rows)}
+            return bool((await connection.execute(UNBLOCK, {"calls": calls})).all())
 
-        ours = await self._database.run(work)
+        unblocked = await self._database.run(work, one=True)
+        if unblocked or any(r.state == "owed" or r.delivery.destination_id in self._filled for r in results):
+            self.more = True
         if tries > 1 and len(ours) < len(results):
             _log.info("outbox.finished_twice_or_fenced", ours=len(ours), results=len(results))
         for result in results:
@@ -176,14 +183,6 @@ class Outbox:
         async def work(connection: AsyncConnection) -> float | None:
             seconds = (await connection.execute(NEXT_DUE, {"hops": _HOPS})).scalar()
             return None if seconds is None else max(0.0, float(seconds))
-
-        return await self._database.run(work, one=True)
-
-    async def destinations(self, ids: Iterable[int]) -> dict[int, Destination]:
-        wanted = {"ids": list(ids)}
-
-        async def work(connection: AsyncConnection) -> dict[int, Destination]:
-            return {row.id: _destination(row) for row in await connection.execute(DESTINATIONS, wanted)}
 
         return await self._database.run(work, one=True)
 
@@ -244,10 +243,23 @@ class Outbox:
             if count := await self.sweep():
                 _log.warning("outbox.unblocked_by_sweep", deliveries=count)
 
+    def _note_filled(self, rows: Sequence[RowMapping], busy: Mapping[int, int]) -> None:
+        """After a claim that has seen everything: which destinations gave all that they had room for."""
+        given = Tally(row["destination_id"] for row in rows)
+        for id in [id for id, at in self._filled.items() if id not in given and busy.get(id, 0) < at]:
+            del self._filled[id]  # there was room, and nothing was due
+        for row in rows:
+            id, free = row["destination_id"], row["free"]
+            if given[id] < free:
+                self._filled.pop(id, None)
+            else:
+                self._filled[id] = free + busy.get(id, 0)
+
     def _delivery(self, row: RowMapping) -> Delivery:
         return Delivery(
             **{name: row[name] for name in _COPIED},
             url=real_url(row["url"], row["url_sealed"], self._sealer),
+            breaker=_breaker(row),
         )
 
     def _forget(self, id: int, token: int) -> None:
@@ -281,6 +293,8 @@ def _storable(text: str) -> str:
     return text[:_ERROR_CHARACTERS].encode(errors="replace").decode().replace("\0", "\ufffd")
 
 
-def _destination(row: Row[Any]) -> Destination:
-    breaker = Breaker(row.breaker, row.consecutive_failures, row.cool_down, float(row.open_for))
-    return Destination(row.id, row.origin, row.max_in_flight, row.paused, breaker)
+def _breaker(row: RowMapping) -> Breaker:
+    """Nothing is claimed from a destination whose breaker is open: it is closed, or this is the probe."""
+    if row["probing"]:
+        return Breaker("half-open", row["consecutive_failures"], row["cool_down"], _PROBE_SECONDS)
+    return _CLOSED

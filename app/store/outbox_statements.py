@@ -36,7 +36,7 @@ WITH RECURSIVE hop(destination_id, lap) AS (
     WHERE id = ANY(ARRAY(SELECT destination_id FROM visited)) AND breaker <> 'closed' AND open_until <= now()
     ORDER BY id FOR UPDATE SKIP LOCKED
 ), chosen AS MATERIALIZED (
-    SELECT due.id, d.turn, d.destination_id
+    SELECT due.id, d.turn, d.destination_id, d.free, d.probed IS NOT NULL AS probing
     FROM (
         SELECT v.turn, v.destination_id, probe.delivery_id AS probed,
                CASE WHEN w.breaker = 'closed'
@@ -63,8 +63,9 @@ WITH RECURSIVE hop(destination_id, lap) AS (
     SET lease_until = now() + make_interval(secs => :lease), lease_token = :token, attempt = attempt + 1
     WHERE id = ANY(ARRAY(SELECT id FROM chosen)) RETURNING *
 )
-SELECT claimed.*, w.origin, now() AS claimed_at, last.destination_id AS last_visited
-FROM (SELECT destination_id FROM visited ORDER BY turn DESC LIMIT 1) last
+SELECT claimed.*, w.origin, now() AS claimed_at, last.destination_id AS last_visited, last.turn AS visited,
+       chosen.free, chosen.probing, w.consecutive_failures, w.cool_down
+FROM (SELECT destination_id, turn FROM visited ORDER BY turn DESC LIMIT 1) last
 LEFT JOIN (claimed JOIN chosen USING (id) JOIN webhook_destination w ON w.id = claimed.destination_id) ON true
 ORDER BY chosen.turn, claimed.next_at, claimed.id
 """)
@@ -100,7 +101,8 @@ SELECT id, call_sid FROM locked
 """)
 
 # A second statement, for its newer snapshot: a change that was holding one of our rows (FOR KEY SHARE) while it
-# inserted the next one has committed by now, and that next row is seen here.
+# inserted the next one has committed by now, and that next row is seen here. It need not be in one transaction with
+# the first: what a crash between the two leaves blocked is found by SWEEP.
 UNBLOCK = statement("""
 UPDATE webhook_outbox SET blocked = false WHERE id = ANY(ARRAY(
     SELECT b.id FROM webhook_outbox b
@@ -108,7 +110,7 @@ UPDATE webhook_outbox SET blocked = false WHERE id = ANY(ARRAY(
         SELECT FROM webhook_outbox o
         WHERE o.call_sid = b.call_sid AND o.id < b.id AND {SAME_ORDER} AND {HOLDS})
     ORDER BY b.id
-))
+)) RETURNING id
 """)
 
 # For what a crash left blocked: the lease of a first retry that nobody finished, once it has lapsed.
@@ -169,12 +171,6 @@ WHERE o.id = ANY(CAST(:ids AS bigint[])) AND o.id = r.id AND o.lease_token = r.t
 # There is no index for it, on purpose (see CLAIM): it runs only after a connection was cut.
 DISOWN = statement("""
 UPDATE webhook_outbox SET lease_until = NULL, lease_token = NULL, attempt = attempt - 1 WHERE lease_token = :token
-""")
-
-DESTINATIONS = statement("""
-SELECT id, origin, max_in_flight, paused, breaker, consecutive_failures, cool_down,
-       COALESCE(GREATEST(0, EXTRACT(epoch FROM open_until - now())), 0) AS open_for
-FROM webhook_destination WHERE id = ANY(CAST(:ids AS bigint[]))
 """)
 
 BREAKER = statement("""

@@ -1,4 +1,4 @@
-"""The breakers of all destinations: read from the store, fed with attempts, written back. Decides no state itself."""
+"""The breakers of all destinations: heard from claims, fed with attempts, written back. Decides no state itself."""
 
 import asyncio
 from collections.abc import Iterable
@@ -9,23 +9,23 @@ from prometheus_client import Counter
 from app.calls.errors import Unavailable
 from app.runtime import log
 from app.runtime.loop import spawn
-from app.store.outbox import Breaker, Outbox
-from app.webhooks.breaker import FIRST_COOL_DOWN, Circuit
+from app.store.outbox import Breaker, Delivery, Outbox
+from app.webhooks.breaker import Circuit
 
 _log = log.get(__name__)
 
 _OPENED = Counter("dial_webhook_breaker_opened_total", "Times that a destination's breaker opened.")
 
-# Shorter than the shortest cool-down: a probe after somebody else's opening is then always seen as one.
-_FRESH = FIRST_COOL_DOWN / 2
 _MAX_KNOWN = 4096  # origins are made up by customers
+_QUIET = 2.5  # seconds without a claim after which a closed one may be forgotten
 _PAUSE = 0.5  # seconds between tries to store a change
 
 
 @dataclass(slots=True)
 class _Known:
     circuit: Circuit = field(default_factory=Circuit)
-    read_at: float = float("-inf")
+    heard_at: float = float("-inf")
+    said_at: float = float("-inf")  # when this process last said or wrote something of it
     unwritten: Breaker | None = None
 
 
@@ -36,20 +36,15 @@ class Circuits:
         self._outbox = outbox
         self._known: dict[int, _Known] = {}
 
-    async def refresh(self, destinations: Iterable[int]) -> None:
-        """Hear what other dispatchers have said of `destinations` lately. Raises Unavailable."""
+    def heard(self, claimed: Iterable[Delivery], *, asked: float) -> None:
+        """What the claim that was `asked` for found: other dispatchers may have said it."""
         now = asyncio.get_running_loop().time()
         self._prune(now)
-        stale = [each for each in set(destinations) if self._known.setdefault(each, _Known()).read_at < now - _FRESH]
-        if not stale:
-            return
-        stored = await self._outbox.destinations(stale)
-        now = asyncio.get_running_loop().time()
-        for each in stale:
-            known = self._known[each]
-            known.read_at = now
-            if known.unwritten is None and each in stored:
-                known.circuit.adopt(stored[each].breaker, now)
+        for destination, breaker in {each.destination_id: each.breaker for each in claimed}.items():
+            known = self._known.setdefault(destination, _Known())
+            known.heard_at = now
+            if known.unwritten is None and known.said_at < asked:  # else it is older than what we know ourselves
+                known.circuit.adopt(breaker, now)
 
     def may_send(self, destination: int) -> bool:
         known = self._known.get(destination)
@@ -67,6 +62,7 @@ class Circuits:
         _log.warning("webhook.breaker", destination=origin, state=change.state, cool_down=change.cool_down)
         if change.state == "open":
             _OPENED.inc()
+        known.said_at = now
         writing, known.unwritten = known.unwritten is not None, change
         if not writing:
             spawn(self._write(destination, known), f"breaker {destination}")
@@ -80,6 +76,7 @@ class Circuits:
                 except Unavailable:
                     await asyncio.sleep(_PAUSE)
                     continue
+                known.said_at = asyncio.get_running_loop().time()
                 if known.unwritten is change:
                     known.unwritten = None
         finally:
@@ -90,5 +87,5 @@ class Circuits:
             return
         for destination, known in list(self._known.items()):
             closed = known.circuit.stored.state == "closed" and known.unwritten is None
-            if closed and known.read_at < now - _FRESH:
+            if closed and known.heard_at < now - _QUIET:
                 del self._known[destination]

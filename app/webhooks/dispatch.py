@@ -60,8 +60,9 @@ class Dispatcher:
         self._keyring = Keyring(outbox.secrets)
         self._circuits = Circuits(outbox)
         self._wake = asyncio.Event()
-        self._ledger = Ledger(outbox, self._wake.set)
+        self._ledger = Ledger(outbox, self._written)
         self._flight = Flight(slots, most)
+        self._crowded = False  # the last claim had to be left out for want of room
         self._grace: float | None = None
         self._ended = asyncio.Event()
 
@@ -115,20 +116,23 @@ class Dispatcher:
     async def _claim(self) -> float:
         """Start what is due and fits; seconds until it makes sense to look again (or as soon as woken)."""
         room = self._flight.room() - self._ledger.waiting
-        if room <= 0:
+        self._crowded = room <= 0
+        if self._crowded:
             return _POLL  # a result that is written wakes
-        asked = time.monotonic()
+        asked, asked_loop = time.monotonic(), asyncio.get_running_loop().time()
         claimed = await self._outbox.claim(room=room, per_destination=self._per_destination, busy=self._flight.busy)
         if not claimed:
             due = await self._outbox.next_due()
             return _POLL if due is None else due
-        try:
-            await self._circuits.refresh({delivery.destination_id for delivery in claimed})
-        except Unavailable:  # claimed is claimed: what is known already must do
-            _log.warning("webhook.breakers_unknown")
+        self._circuits.heard(claimed, asked=asked_loop)
         for delivery in claimed:
             self._start(delivery, asked + LEASE - _MARGIN)
         return _POLL
+
+    def _written(self) -> None:
+        """Look again only for a reason: a claim that finds nothing costs as much as one that does."""
+        if self._crowded or self._outbox.more:
+            self._wake.set()
 
     def _start(self, delivery: Delivery, until: float) -> None:
         """`until` (monotonic) counts from before the claim was asked for: we never think a lease longer than it is."""
