@@ -29,10 +29,6 @@ from app.rcml.plan import Where
 
 LONGEST = 86_400.0  # seconds that a caller may stay
 
-# What a call that came in and goes out again has fewer of (RFC 7332 asks for one): a number whose document dials that
-# number itself ends after seven calls with 483, not after seventy, each with its document, its ports and its rows.
-_HOPS_OF_A_PASS = 10
-
 OnPressed = Callable[[Pressed], None]
 
 
@@ -160,8 +156,10 @@ class CalledCaller:
 
 
 def hops_after(arrival: Arrival) -> int:
-    """The Max-Forwards of what is dialled for it. With none left a telephone still rings; a number of ours refuses."""
-    return max(0, arrival.hops_left - _HOPS_OF_A_PASS)
+    """The Max-Forwards of what is dialled for it: half. RFC 7332 asks for one less, but a number whose document dials
+    that number itself is to end with 483 after seven calls, not after seventy, each with its document, ports and rows.
+    """
+    return arrival.hops_left // 2
 
 
 def called_limits(timeout: float) -> Limits:
