@@ -4,7 +4,12 @@ from collections.abc import Callable, Sequence
 
 from app.calls.call import Call
 from app.calls.outcome import Outcome
+from app.calls.sid import CallSid
+from app.calls.status import FINAL
 from app.dialing.record import Record
+
+RecordOf = Callable[[Call], Record]
+OutcomeOf = Callable[[Record], Outcome]
 
 
 class LegBook:
@@ -12,6 +17,7 @@ class LegBook:
 
     def __init__(self, stored: Sequence[Call]) -> None:
         self._unused = list(stored)
+        self._ended: list[Record] = []
         self._next = 0
 
     def take(self, to_uris: Sequence[str]) -> list[Call] | None:
@@ -29,10 +35,19 @@ class LegBook:
         self._next = first + count
         return first
 
-    async def end_unused(self, record_of: Callable[[Call], Record], outcome_of: Callable[[Record], Outcome]) -> None:
+    def end(self, sid: CallSid, record_of: RecordOf, outcome_of: OutcomeOf) -> None:
+        """The leg of that name if nobody has been called for it: its Dial, if it comes, finds it ended."""
+        for at, leg in enumerate(self._unused):
+            if leg.sid == sid and leg.status not in FINAL:
+                record = record_of(leg)
+                record.end(outcome_of(record))
+                self._unused[at] = record.call
+                self._ended.append(record)
+
+    async def end_unused(self, record_of: RecordOf, outcome_of: OutcomeOf) -> None:
         """Legs that nobody was called for, since the call ended or its document was another by then."""
         records = [record_of(leg) for leg in self._unused]
         for record in records:
             record.end(outcome_of(record))
-        for record in records:
+        for record in (*records, *self._ended):
             await record.written

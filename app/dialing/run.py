@@ -95,6 +95,9 @@ class RunningDial:
     async def run(self) -> None:
         """Until the parent's end is durable; Fenced ends it quietly, for somebody else has the call now."""
         self._task = asyncio.current_task()
+        for leg in self._claimed.legs:
+            if leg.wanted is not None:  # the API ended it while the call waited for a worker
+                self.hang_up(leg.sid)
         try:
             await self._live()
             await self._parent.written
@@ -117,8 +120,10 @@ class RunningDial:
         """
         if sid == self.sid:
             self._stop(hung_up(Reason.API) if self._is_answered else CANCELED_BY_API, _ended_by_api)
-        elif self._race is not None:
-            self._race.end(_ended_by_api, sid)
+        else:
+            self._legs.end(sid, self._record_of, _ended_by_api)
+            if self._race is not None:
+                self._race.end(_ended_by_api, sid)
 
     def replace(self, document: bytes) -> None:
         """The API gave another document: the one that runs is left at once, its Dial's legs with it."""

@@ -7,9 +7,10 @@ import weakref
 import pytest
 
 from app.calls.outcome import Reason, hung_up, of_response
+from app.dialing.run import RunningDial
 from app.rcml import serial
-from app.rcml.plan import Where
-from tests.integration.dialing.stage import ALICE, BOB, CALLER, Stage, asked
+from app.rcml.plan import DialRequest, Document, Where
+from tests.integration.dialing.stage import ALICE, BOB, CALLER, OnStage, Stage, asked, dial
 from tests.kit.clock import settle
 
 _DIAL = f"<Dial><Sip>{ALICE}</Sip></Dial>"
@@ -297,6 +298,35 @@ async def test_hanging_up_before_the_caller_answers_cancels_all(stage: Stage) ->
     parent, [leg] = await on.over()
     assert (parent.status, parent.reason, leg.status, leg.reason) == ("canceled", "api", "canceled", "api")
     assert caller.asked[-1] == "hang up"
+
+
+async def test_a_leg_that_is_canceled_while_the_caller_rings_is_never_called(stage: Stage) -> None:
+    on = await stage.call(f"<Dial><Sip>{ALICE}</Sip><Sip>{BOB}</Sip></Dial>")
+    caller = await on.caller(answers=False)
+    _, [first, second] = await on.records()
+    on.dial.hang_up(first.sid)
+    await on.until(lambda legs: (legs[0].status, legs[0].reason) == ("canceled", "api"))
+    caller.answers()
+    (await on.leg(BOB)).answers()
+    await settle()
+    stage.phone.to(BOB).ends(_CALLEE_GONE)
+    parent, legs = await on.over()
+    assert [(leg.status, leg.reason) for leg in legs] == [("canceled", "api"), ("completed", "callee-hangup")]
+    assert (parent.dial_call_status, parent.dial_call_sid) == ("completed", second.sid)
+    assert ALICE not in [str(leg.order.target) for leg in stage.phone.legs]
+
+
+async def test_a_leg_that_was_canceled_before_any_worker_had_it_is_never_called(stage: Stage) -> None:
+    request = DialRequest(Document((dial(ALICE, BOB),)), None, {})
+    placed = await stage.place(stage.account, request, rcml="<Response/>", idempotency=None)
+    await stage.queue.want(stage.account, placed.legs[0].sid, "canceled")
+    [claimed] = await stage.queue.claim(stage.worker_id, limit=1, max_wait=60)
+    running = RunningDial(claimed, stage.running)
+    on = OnStage(stage, running, asyncio.create_task(running.run()), placed.parent.sid)
+    (await on.leg(BOB)).ends(of_response(486))
+    parent, legs = await on.over()
+    assert [(leg.status, leg.reason) for leg in legs] == [("canceled", "api"), ("busy", "busy")]
+    assert (parent.dial_call_status, len(stage.phone.legs)) == ("busy", 1)
 
 
 async def test_a_worker_that_lost_its_lease_lets_both_go_and_writes_nothing(stage: Stage) -> None:
