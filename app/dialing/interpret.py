@@ -244,6 +244,8 @@ class Script:
             if not task.done():
                 task.cancel()
                 await asyncio.wait((task,))
+            if not task.cancelled():
+                task.exception()  # we may have been cancelled in the moment it failed: then nobody else looks
 
 
 def _rejected(verb: Verb) -> Fate:

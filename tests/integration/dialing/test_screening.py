@@ -1,9 +1,14 @@
 """A callee that answers hears a document alone; only if that lets it, it is connected (contract 4.4)."""
 
+import asyncio
+import gc
+
 import pytest
 
 from app.calls.outcome import Reason, hung_up
-from app.rcml.plan import Link, Screening
+from app.dialing.interpret import Broken, Script
+from app.dialing.record import Record
+from app.rcml.plan import Link, Screening, Where
 from tests.integration.dialing.stage import ALICE, BOB, OnStage, Stage, asked, dial, target
 from tests.kit.clock import settle
 from tests.kit.phone import ScriptedLeg
@@ -126,6 +131,33 @@ async def test_hanging_up_the_call_ends_a_screening(stage: Stage) -> None:
     on.dial.hang_up(on.sid)
     _, [record] = await on.over()
     assert (record.status, record.reason, record.screening, leg.asked[-1]) == ("completed", "api", None, "hang up")
+
+
+async def test_a_document_that_fails_in_the_moment_its_line_goes_is_nobodys_error(stage: Stage) -> None:
+    unseen: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: unseen.append(context))
+    on, leg = await _screened(stage, "<Say>listen</Say>")
+    await asked(leg.audio.asked, "play listen")
+    _, [record] = await on.records()
+    script = Script(
+        Record(record, stage.running.journal, stage.clock), stage.running.sources, where=Where.CALLER, line=None
+    )
+
+    async def fails() -> None:
+        raise Broken("not valid")
+
+    waiting = loop.create_task(script._until_stopped(fails()))
+    await asyncio.sleep(0)  # it waits
+    await asyncio.sleep(0)  # what it waits for has failed, and it does not know yet
+    waiting.cancel()
+    await asyncio.wait((waiting,))
+    assert waiting.cancelled()
+    del waiting  # its traceback holds what failed
+    gc.collect()
+    assert unseen == []
+    leg.ends(_GONE)
+    await on.over()
 
 
 async def test_the_caller_hears_ringing_until_somebody_accepts(stage: Stage) -> None:
