@@ -1,10 +1,10 @@
 """The attempts under way: how many more may start, and for which destinations. Starts and ends none."""
 
 import asyncio
-import resource
 from collections import Counter as Tally
 
 from app.webhooks import report
+from app.webhooks.limits import descriptors
 
 _QUICK = 1.0  # seconds: an attempt older than this waits for a receiver and costs next to nothing
 
@@ -16,7 +16,7 @@ class Flight:
     """
 
     def __init__(self, slots: int, most: int) -> None:
-        self._most = min(most, _descriptors() // 2)
+        self._most = min(most, descriptors() // 2)
         self._slots = min(slots, self._most)
         self._started: dict[asyncio.Task[None], float] = {}  # oldest first, on the loop's clock
         self._busy: Tally[int] = Tally()
@@ -51,9 +51,3 @@ class Flight:
         if not self._busy[destination]:
             del self._busy[destination]
         report.IN_FLIGHT.dec()
-
-
-def _descriptors() -> int:
-    """What the process may open; half of it is left to the database, to kept connections and to logs."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return 1_000_000 if soft == resource.RLIM_INFINITY else soft

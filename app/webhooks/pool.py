@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 
 from app.webhooks.connection import Connection
-from app.webhooks.limits import Limits
+from app.webhooks.limits import Limits, descriptors
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,7 @@ class Pool:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        self._most = min(limits.kept, descriptors() // 4)
         self._idle: dict[Origin, list[Connection]] = {}
         self._origins: dict[Connection, Origin] = {}  # of the idle ones, oldest first
         self._sweeper: asyncio.TimerHandle | None = None
@@ -44,7 +45,7 @@ class Pool:
         connection.idle_since = asyncio.get_running_loop().time()
         idle.append(connection)
         self._origins[connection] = origin
-        if len(self._origins) > self._limits.kept:
+        if len(self._origins) > self._most:
             self._close(next(iter(self._origins)))
         if self._sweeper is None:
             self._arm()
