@@ -13,7 +13,8 @@ from app.store.accounts import SigningSecrets
 from app.store.outbox import Delivery, DeliveryState, Result
 from app.webhooks.backoff import Backoff
 from app.webhooks.failures import AddressDenied, AnswerTooLarge
-from app.webhooks.signed import signed
+from app.webhooks.signed import outgoing
+from app.webhooks.transport import Outgoing, Transport
 
 _log = log.get(__name__)
 
@@ -44,7 +45,7 @@ class _Reply:
 class Attempt:
     def __init__(
         self,
-        transport: httpx.AsyncBaseTransport,
+        transport: Transport,
         backoff: Backoff,
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -65,8 +66,7 @@ class Attempt:
 
     async def _reply(self, delivery: Delivery, secrets: SigningSecrets, at: datetime) -> _Reply:
         try:
-            response = await self._transport.handle_async_request(request(delivery, secrets, at))
-            body = await _whole(response)
+            answer = await self._transport.send(request(delivery, secrets, at))
         except AnswerTooLarge as cut:
             # What the receiver decided is in its status: an endless 200 is a 200 (contract: 2xx is success).
             return _judge(cut.status, cut.start)
@@ -77,9 +77,10 @@ class Attempt:
         except Exception as error:  # a row that cannot be sent burns its attempts like any other and stops nobody
             _log.error("webhook.attempt_broke", delivery=delivery.id, message=delivery.message_id, exc_info=error)
             return _Reply(error=f"cannot be sent: {type(error).__name__}")
-        if response.status_code not in _MAY_SAY_WHEN:
-            return _judge(response.status_code, body)
-        return _judge(response.status_code, body, _retry_after(response.headers.get("retry-after"), self._now()))
+        if answer.status not in _MAY_SAY_WHEN:
+            return _judge(answer.status, answer.body)
+        said = httpx.Headers(answer.headers).get("retry-after")
+        return _judge(answer.status, answer.body, _retry_after(said, self._now()))
 
     def _tried(self, delivery: Delivery, reply: _Reply, at: datetime, latency: float) -> Tried:
         # By the database's clock, as the expiry is: with this machine's a day ahead, every failure would be the last.
@@ -99,10 +100,10 @@ class Attempt:
         return ("dead", None) if wait is None else ("owed", wait)
 
 
-def request(delivery: Delivery, secrets: SigningSecrets, at: datetime) -> httpx.Request:
+def request(delivery: Delivery, secrets: SigningSecrets, at: datetime) -> Outgoing:
     """The request of one attempt: id and body are the delivery's, time and signatures are this attempt's."""
     form = delivery.body or "" if delivery.method == "POST" else None
-    return signed(delivery.url, form, delivery.message_id, secrets, at)
+    return outgoing(delivery.url, form, delivery.message_id, secrets, at)
 
 
 def _judge(status: int, body: bytes, retry_after: float | None = None) -> _Reply:
@@ -113,13 +114,6 @@ def _judge(status: int, body: bytes, retry_after: float | None = None) -> _Reply
     note = ": redirects are not followed" if 300 <= status < 400 else ""
     well = status < 500 and status != _TOO_MANY
     return _Reply(status, f"status {status}{note}", answer, retry_after, well)
-
-
-async def _whole(response: httpx.Response) -> bytes:
-    """The body. httpx's own way through its decoders cost as much as writing to the socket, measured."""
-    if isinstance(response.stream, httpx.ByteStream):
-        return b"".join(response.stream)
-    return await response.aread()
 
 
 def _retry_after(value: str | None, now: datetime) -> float | None:

@@ -6,12 +6,14 @@ from functools import lru_cache
 
 import httpx
 
+from app.webhooks.pool import Origin
 from app.webhooks.transport import origin_of
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     url: httpx.URL  # without user information and fragment
+    origin: Origin
     host: bytes  # the Host header
     text: str  # the URL again, as the receiver puts it together from its Host header and request line
     query: str  # raw, as sent; empty when there is none
@@ -25,10 +27,10 @@ def parse(url: str, method: str) -> Target:
 
 def _parse(url: str) -> Target:
     given = httpx.URL(url)
-    origin_of(given)
+    origin = origin_of(given)
     path = given.raw_path.decode("ascii").removesuffix("?")  # a "?" with nothing behind it is seen by no receiver
     text = f"{given.scheme}://{given.netloc.decode('ascii')}{path}"
-    return Target(httpx.URL(text), given.netloc, text, given.query.decode("ascii"), _basic(given))
+    return Target(httpx.URL(text), origin, given.netloc, text, given.query.decode("ascii"), _basic(given))
 
 
 _parse_cached = lru_cache(maxsize=4096)(_parse)

@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
-import httpx
 import pytest
 from standardwebhooks import Webhook
 from twilio.request_validator import RequestValidator
@@ -203,11 +202,6 @@ async def test_a_poison_row_burns_its_attempt_like_any_other(attempt: Attempt) -
         assert (
             await attempted(attempt, delivery(there.url), no_secret)
         ).error == "cannot be sent: EmptyWebhookSecretError"
-
-
-async def test_it_works_on_any_httpx_transport() -> None:
-    mock = httpx.MockTransport(lambda request: httpx.Response(204))
-    assert (await attempted(Attempt(mock, EXACT), delivery("http://h/"), SECRETS)).state == "delivered"
 
 
 @pytest.mark.parametrize(
