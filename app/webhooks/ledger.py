@@ -30,6 +30,7 @@ class Ledger:
         self._results: list[Result] = []
         self._unstarted: list[tuple[int, float]] = []  # delivery id, and until when its lease surely holds
         self._writing = 0
+        self._doubtful: set[int] = set()  # deliveries whose result was being written when that was given up
         self._wake = asyncio.Event()
         self._full = asyncio.Event()
 
@@ -88,6 +89,7 @@ class Ledger:
         except asyncio.CancelledError:
             # Perhaps written, perhaps not: what was written is no longer ours and a second write of it does nothing.
             self._results[:0] = results
+            self._doubtful |= {result.delivery.id for result in results}
             self._unstarted[:0] = unstarted
             raise
         finally:
@@ -103,7 +105,7 @@ class Ledger:
                 await self._finish_alone(result)
             return
         for result in results:
-            if result.delivery.id not in ours:
+            if result.delivery.id not in ours | self._doubtful:
                 _log.warning("webhook.result_fenced", delivery=result.delivery.id, message=result.delivery.message_id)
 
     async def _finish_alone(self, result: Result) -> None:

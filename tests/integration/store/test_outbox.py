@@ -332,3 +332,65 @@ async def test_a_breaker_is_probed_with_what_was_tried_least(database: Database,
     [probe] = await claim(outbox)
     assert (probe.call_sid, probe.attempt) == (other, 1)
     assert await claim(outbox) == []
+
+
+async def test_a_delivery_that_came_alone_leaves_nothing_to_claim(database: Database, sealer: Sealer) -> None:
+    await owe(database, sealer, 1)
+    outbox = Outbox(database, sealer)
+    [delivery] = await claim(outbox)
+    assert not outbox.more
+    await outbox.finish([result(delivery)])
+    assert not outbox.more
+
+
+async def test_a_result_that_frees_the_next_event_or_is_to_be_repeated_leaves_more(
+    database: Database, sealer: Sealer
+) -> None:
+    await owe(database, sealer, 2)
+    outbox = Outbox(database, sealer)
+    [first] = await claim(outbox)
+    await outbox.finish([result(first)])
+    assert outbox.more
+    [second] = await claim(outbox)
+    assert not outbox.more
+    await outbox.finish([result(second, "owed", next_in=0.1, status=500)])
+    assert outbox.more
+
+
+async def test_a_result_leaves_more_where_its_destination_had_no_room(database: Database, sealer: Sealer) -> None:
+    id = await destination(database, "narrow")
+    await rows(database, "UPDATE webhook_destination SET max_in_flight = 2 WHERE id = :id", id=id)
+    await rows(database, _BULK, destination=id, account=ACCOUNT, count=3)
+    outbox = Outbox(database, sealer)
+    first, second = await claim(outbox)
+    assert not outbox.more
+    assert await outbox.claim(room=100, per_destination=100, busy={id: 2}) == []  # somebody else's notification
+    await outbox.finish([result(first)])
+    assert outbox.more
+    [third] = await outbox.claim(room=100, per_destination=100, busy={id: 1})
+    await outbox.finish([result(second)])
+    assert outbox.more  # the third took the last place
+    assert await outbox.claim(room=100, per_destination=100, busy={id: 1}) == []
+    await outbox.finish([result(third)])
+    assert not outbox.more
+
+
+async def test_a_claim_that_had_no_room_left_leaves_more(database: Database, sealer: Sealer) -> None:
+    await rows(database, _BULK, destination=await destination(database, "a"), account=ACCOUNT, count=3)
+    outbox = Outbox(database, sealer)
+    assert len(await claim(outbox, room=2)) == 2
+    assert outbox.more
+
+
+async def test_a_finish_whose_answer_was_lost_still_frees_the_next_event(database: Database, sealer: Sealer) -> None:
+    """Its two statements are no transaction: the second must not depend on what the first one answers."""
+    await owe(database, sealer, 2)
+    outbox = Outbox(database, sealer)
+    [first] = await claim(outbox)
+    await rows(
+        database,
+        "DELETE FROM webhook_outbox WHERE id = :id",  # what a first try, cut after its first statement, leaves behind
+        id=first.id,
+    )
+    assert await outbox.finish([result(first)]) == set()
+    assert [delivery.sequence for delivery in await claim(outbox)] == [1]

@@ -59,6 +59,13 @@ async def test_events_of_a_call_arrive_in_order(owing: Owing, dispatching: Start
         assert numbers == ["0", "1", "2", "3"]
 
 
+async def test_what_a_destination_had_no_room_for_waits_for_no_poll(owing: Owing, dispatching: Start) -> None:
+    """Thirty calls one at a time: with a poll before each it would take half a minute."""
+    async with receiver() as there, dispatching(per_destination=1):
+        await owing.calls(there.url, count=30)
+        await there.wait_for(30)
+
+
 async def test_a_failure_is_repeated_with_the_same_id_and_body(
     owing: Owing, dispatching: Start, records: Records
 ) -> None:
