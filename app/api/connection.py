@@ -2,23 +2,36 @@
 
 import asyncio
 import json
+from http import HTTPStatus
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from app.rcml.codes import EXPLAINED, Code
 
 MAX_HEAD = 16 * 1024  # bytes of request line and headers
 MAX_SECONDS = 15.0  # from the connection, or the first byte of a later request, to the end of the head
 
 
-def _problem(status: int, phrase: str, detail: str) -> bytes:
-    """A whole answer as RFC 9457 has it, for requests that never reach the application."""
-    body = json.dumps({"type": "about:blank", "title": phrase, "status": status, "detail": detail}).encode()
-    head = f"HTTP/1.1 {status} {phrase}\r\ncontent-type: application/problem+json\r\ncontent-length: {len(body)}\r\n"
-    return head.encode() + b"connection: close\r\n\r\n" + body
-
-
-_NOT_HTTP = _problem(400, "Bad Request", "the request is not HTTP/1.1; its request line or a header is malformed")
-_TOO_LARGE = _problem(431, "Request Header Fields Too Large", f"request line and headers exceed {MAX_HEAD} bytes")
-_TOO_SLOW = _problem(408, "Request Timeout", f"the headers did not come within {MAX_SECONDS:.0f} seconds")
+def _problem(code: Code, root_path: str) -> bytes:
+    """A whole answer as RFC 9457 has it, for a request that never reaches the application; which one is not known."""
+    known = EXPLAINED[code]
+    phrase, detail = HTTPStatus(known.status).phrase, f"{known.meaning} {known.remedy}"
+    body = {
+        "type": f"{root_path}/docs/errors#{code}",
+        "title": phrase,
+        "status": known.status,
+        "detail": detail,
+        "instance": "",
+        "errors": [{"code": code, "detail": detail}],
+    }
+    content = json.dumps(body, separators=(",", ":")).encode()
+    lines = (
+        f"HTTP/1.1 {known.status} {phrase}",
+        "content-type: application/problem+json",
+        f"content-length: {len(content)}",
+        "connection: close",
+    )
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + content
 
 
 class _HeadTooLarge(Exception):
@@ -44,7 +57,7 @@ class Connection(HttpToolsProtocol):
             self._head += len(data)
         super().data_received(data)
         if self._head > MAX_HEAD and not self.transport.is_closing():
-            self._end(_TOO_LARGE)
+            self._end(Code.HEAD_TOO_LARGE)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -61,19 +74,19 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:
-        self._end(_TOO_LARGE if self._head > MAX_HEAD else _NOT_HTTP)
+        self._end(Code.HEAD_TOO_LARGE if self._head > MAX_HEAD else Code.NOT_HTTP)
 
     def _wait(self) -> None:
         self._stop_waiting()
-        self._timer = self.loop.call_later(MAX_SECONDS, self._end, _TOO_SLOW)
+        self._timer = self.loop.call_later(MAX_SECONDS, self._end, Code.HEAD_TOO_SLOW)
 
     def _stop_waiting(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    def _end(self, answer: bytes) -> None:
+    def _end(self, code: Code) -> None:
         self._stop_waiting()
         if not self.transport.is_closing():
-            self.transport.write(answer)
+            self.transport.write(_problem(code, self.root_path))
             self.transport.close()

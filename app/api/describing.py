@@ -18,7 +18,8 @@ _ERRORS: dict[int, str] = {
     416: "There are no such bytes",
     415: "The Content-Type is missing or none that the operation reads",
     422: "Understood, but not possible: every problem found, with its place",
-    429: "Too many requests",
+    429: "The account has placed as many calls as it may",
+    431: "The request line and the headers are over 16 KiB",
     500: "The service made a mistake; it is in its log",
     503: "The database is away, or no worker is free in time",
 }
@@ -33,7 +34,7 @@ SID = {
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    return {status: _error(status) for status in sorted({*statuses, 500})}
+    return {status: _error(status) for status in sorted({*statuses, 431, 500})}
 
 
 def _error(status: int) -> dict[str, Any]:

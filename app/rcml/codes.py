@@ -65,6 +65,9 @@ class Code(StrEnum):
     UNAUTHORIZED = "unauthorized"
     NOT_FOUND = "not-found"
     METHOD_NOT_ALLOWED = "method-not-allowed"
+    NOT_HTTP = "not-http"
+    HEAD_TOO_SLOW = "head-too-slow"
+    HEAD_TOO_LARGE = "head-too-large"
     BODY_TOO_SLOW = "body-too-slow"
     IDEMPOTENCY_CONFLICT = "idempotency-conflict"
     CALL_FINISHED = "call-finished"
@@ -257,6 +260,9 @@ EXPLAINED: dict[Code, Explanation] = {
         ),
         (Code.NOT_FOUND, 404, "There is nothing of that name in this account.", "Check the sid and the path."),
         (Code.METHOD_NOT_ALLOWED, 405, "The path has no such method.", "Use a method that the header Allow lists."),
+        (Code.NOT_HTTP, 400, "The request line or a header is malformed.", "Send HTTP/1.1."),
+        (Code.HEAD_TOO_SLOW, 408, "The headers did not arrive within 15 s.", "Send them faster."),
+        (Code.HEAD_TOO_LARGE, 431, "The request line and the headers are over 16 KiB.", "Send less."),
         (Code.BODY_TOO_SLOW, 408, "The body did not arrive within 15 s.", "Send it faster."),
         (
             Code.IDEMPOTENCY_CONFLICT,

@@ -10,6 +10,7 @@ import pytest
 
 from app.api import auth, connection, limits
 from app.api.parts import ApiParts
+from app.api.schemas import Problem
 from app.calls.errors import Unavailable
 from app.rcml.codes import EXPLAINED, Code
 from app.store.accounts import Account, Accounts
@@ -244,7 +245,9 @@ async def test_a_head_over_16_kib_is_431(api: Api, address: Address, split: bool
     end = b"" if split else b"\r\n\r\n"
     for start in (b"GET /healthz HTTP/1.1\r\nX: ", b"GET /healthz?"):
         tail = end if start.endswith(b": ") else b" HTTP/1.1" + end
-        assert (await raw(address, start + b"a" * 20_000 + tail)).startswith(b"HTTP/1.1 431")
+        answer = await raw(address, start + b"a" * 20_000 + tail)
+        assert answer.startswith(b"HTTP/1.1 431")
+        assert Problem.model_validate_json(answer.partition(b"\r\n\r\n")[2]).errors[0].code == "head-too-large"
 
 
 async def test_an_answer_before_the_body_ends_the_connection(api: Api, address: Address) -> None:
