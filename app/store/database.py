@@ -72,8 +72,7 @@ class Database:
 
         After a cut nobody knows whether the COMMIT was done, so `work` must be right when it runs a second time.
         `seconds` bounds one try: a server that hangs is as good as one that is away. `one` says that `work` is a
-        single statement, or several that need not hold together: each is a transaction by itself, in one round trip
-        instead of three.
+        single statement: that is a transaction by itself, in one round trip instead of three.
         """
         begin = self._plain.connect if one else self.engine.begin
         started = time.monotonic()

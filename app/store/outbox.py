@@ -159,16 +159,18 @@ class Outbox:
             "ids": [result.delivery.id for result in results],
             "results": to_json([_row(result) for result in results]),
         }
-        calls = list({result.delivery.call_sid for result in results})
-        tries, ours = 0, set[int]()
+        tries, unblocked = 0, False
 
-        async def work(connection: AsyncConnection) -> bool:
-            nonlocal tries, ours
+        async def work(connection: AsyncConnection) -> set[int]:
+            nonlocal tries, unblocked
             tries += 1
-            ours |= {row.id for row in await connection.execute(FINISH, rows)}
-            return bool((await connection.execute(UNBLOCK, {"calls": calls})).all())
+            finished = (await connection.execute(FINISH, rows)).all()
+            if finished:
+                calls = list({row.call_sid for row in finished})
+                unblocked = bool((await connection.execute(UNBLOCK, {"calls": calls})).all()) or unblocked
+            return {row.id for row in finished}
 
-        unblocked = await self._database.run(work, one=True)
+        ours = await self._database.run(work)
         if unblocked or any(r.state == "owed" or r.delivery.destination_id in self._filled for r in results):
             self.more = True
         if tries > 1 and len(ours) < len(results):

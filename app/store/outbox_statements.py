@@ -101,8 +101,7 @@ SELECT id, call_sid FROM locked
 """)
 
 # A second statement, for its newer snapshot: a change that was holding one of our rows (FOR KEY SHARE) while it
-# inserted the next one has committed by now, and that next row is seen here. It need not be in one transaction with
-# the first: what a crash between the two leaves blocked is found by SWEEP.
+# inserted the next one has committed by now, and that next row is seen here.
 UNBLOCK = statement("""
 UPDATE webhook_outbox SET blocked = false WHERE id = ANY(ARRAY(
     SELECT b.id FROM webhook_outbox b
