@@ -45,11 +45,14 @@ async def listen(
 
 async def _kept(line: Line, recorded: Recorded) -> Taken:
     taken = await recorded.finish()
-    line.record.recorded(recorded.sid, round(taken.seconds))
+    if not recorded.is_absent:
+        line.record.recorded(recorded.sid, round(taken.seconds))
     return taken
 
 
 def _told(studio: Studio, recorded: Recorded, taken: Taken) -> Parameters:
+    if recorded.is_absent:
+        return []
     return [
         ("RecordingUrl", studio.recordings.url_of(recorded.sid)),
         ("RecordingSid", recorded.sid),

@@ -104,10 +104,12 @@ class Race:
             self._fall_silent()
             if caller is not None:
                 caller.on_pressed = _unheard
-        if self._recorded is not None:
-            await self._recorded.finish()
+        recorded = self._recorded
+        if recorded is not None:
+            await recorded.finish()
+            recorded = None if recorded.is_absent else recorded
         told = self._winner or self._ended_last or list(self._targets)[-1]
-        return DialResult(_dial_status(told.record.call, connected=self.connected), told.record, self._recorded)
+        return DialResult(_dial_status(told.record.call, connected=self.connected), told.record, recorded)
 
     def end(self, outcome_of: OutcomeOf, sid: CallSid | None = None) -> None:
         """End every leg, or the one that is called `sid`."""
@@ -231,6 +233,8 @@ def _unheard(pressed: Pressed) -> None:
 
 def _recording_facts(recorded: Recorded) -> Facts:
     recorded.stop()
+    if recorded.is_absent:
+        return Facts()
     return Facts(recording_sid=recorded.sid, recording_duration=recorded.seconds)
 
 

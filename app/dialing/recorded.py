@@ -50,6 +50,11 @@ class Recorded:
         """How long it is so far, rounded."""
         return round(self._studio.clock.monotonic() - self._began)
 
+    @property
+    def is_absent(self) -> bool:
+        """Whether it is known already that there is nothing of it, so that nobody is told of it."""
+        return self.done.done() and not self.done.result().seconds
+
     def stop(self) -> None:
         """No more samples; safe to call twice."""
         self._take.stop()

@@ -83,8 +83,11 @@ class ScriptedStudio:
     """Implements Recorder and keeps what was handed over."""
 
     takes: list[tuple[TakeOrder, Audio | None, Audio | None, ScriptedTake]] = field(default_factory=list)
+    is_full: bool = False
 
     def begin(self, order: TakeOrder, *, caller: Audio | None, callee: Audio | None) -> Take:
+        if self.is_full:
+            raise OSError("no space left")
         take = ScriptedTake(order)
         self.takes.append((order, caller, callee, take))
         return take

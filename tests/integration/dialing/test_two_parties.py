@@ -264,6 +264,24 @@ async def test_what_both_say_is_recorded_from_the_answer_and_told_with_the_end(s
     assert stage.app.asked("/after")[0]["RecordingUrl"].endswith(f"{order.name}.wav")
 
 
+async def test_nobody_is_told_of_a_recording_that_no_disk_had_room_for(stage: Stage) -> None:
+    stage.studio.is_full = True
+    stage.app.pages["/after"] = '<Response><Record playBeep="false" action="/more"/><Hangup/></Response>'
+    sip = f'<Sip statusCallback="https://app.example/events">{ALICE}</Sip>'
+    on = await stage.call(f'<Dial record="true" action="/after">{sip}</Dial>')
+    await on.caller()
+    callee = await on.leg(ALICE)
+    callee.answers()
+    await settle()
+    callee.ends(_CALLEE_GONE)
+    parent, [leg] = await on.over()
+    for call in (parent, leg):
+        assert not [name for name in (await on.owed(call.sid))[-1] if name.startswith("Recording")]
+    [told] = stage.app.asked("/after")
+    assert (told["DialCallStatus"], "RecordingUrl" in told, stage.app.asked("/more")) == ("completed", False, [])
+    assert len(stage.shelf.finished) == 2  # stored as absent, and whoever asked for that is told so
+
+
 async def test_the_document_is_replaced_while_both_talk(stage: Stage) -> None:
     on = await stage.call(_DIAL + "<Say>never</Say>")
     caller = await on.caller()
