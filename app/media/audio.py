@@ -8,7 +8,7 @@ from app.media.bridge import join, part
 from app.media.codec import AUDIO
 from app.media.inband import Ear
 from app.media.leg import RtpLeg
-from app.media.packet import Packet
+from app.media.packet import Buffer, Packet
 from app.media.player import Voice
 from app.media.reception import Verdict
 from app.media.relay import Relay, Send
@@ -21,14 +21,29 @@ class LegAudio(Audio):
     `buffer` is where packets lie that are passed on; `dtmf` is told each telephone event once.
     """
 
-    def __init__(self, buffer: bytearray, dtmf: Callable[[str], None] | None) -> None:
+    __slots__ = (
+        "_buffer",
+        "_dtmf",
+        "_ear",
+        "_sends_events",
+        "inflow",
+        "leg",
+        "on_tone",
+        "outflow",
+        "rests_until",
+        "stopped",
+        "taps",
+        "voice",
+    )
+
+    def __init__(self, buffer: Buffer, dtmf: Callable[[str], None] | None) -> None:
         self.on_tone: Callable[[str], None] | None = None  # each key heard as a tone, see `listen_for_tones`
         self.leg: RtpLeg | None = None
         self.inflow: Relay | None = None  # what a bridge sends on this leg
         self.outflow: Relay | None = None  # what it takes from this leg
         self.taps: tuple[Tap, ...] = ()
         self.stopped = False
-        self.relayed_until = 0.0  # a bridge's next packet may come until then; 0: look at once
+        self.rests_until = 0.0  # no beat is wanted until then: a bridge sends
         self.voice = Voice()
         self._buffer = buffer
         self._dtmf = dtmf
@@ -88,7 +103,7 @@ class LegAudio(Audio):
 
     def interrupt(self) -> None:
         """Something changed: no bridge goes on without looking."""
-        self.relayed_until = 0.0
+        self.rests_until = 0.0
         if self.inflow is not None:
             self.inflow.interrupt()
         if self.outflow is not None:
@@ -124,7 +139,7 @@ class LegAudio(Audio):
             return
         codec = leg.assoc[packet.payload_type]
         if codec in AUDIO:
-            heard: Heard = codec, packet.timestamp, now, packet.payload
+            heard: Heard = codec, packet.timestamp, now, packet.payload, len(packet.payload)
             for tap in self.taps:
                 tap.heard(heard)
         if self.outflow is not None:

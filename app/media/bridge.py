@@ -1,9 +1,10 @@
 """Who hears whom: makes and ends the relays between two legs. Knows no packet and no socket."""
 
+from app.media.packet import Buffer
 from app.media.relay import End, Relay
 
 
-def join(one: End, other: End, buffer: bytearray, *, both: bool) -> None:
+def join(one: End, other: End, buffer: Buffer, *, both: bool) -> None:
     """Let `one` hear `other`, and the other way round if `both`. What either heard before, it hears no longer."""
     part(one)
     part(other)

@@ -6,18 +6,16 @@ Knows no file and no leg.
 """
 
 from collections import deque
-from collections.abc import Callable
-from operator import sub
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from app.media.codec import FRAME, RATE, decode
+from app.media.codec import FRAME, RATE, Samples, linear
 from app.media.pyvoip import PayloadType
 from app.media.tap import Heard
 
-Samples = NDArray[np.int16]
+_Packet = tuple[PayloadType, int, float, bytes]  # codec, RTP timestamp, when it came, payload
 
 BACK: Final = RATE  # samples behind what was taken last in which a late packet still finds its place
 _AHEAD: Final = 2 * RATE
@@ -29,11 +27,13 @@ _BLEND: Final = 400  # samples over which one is put in or left out
 _STEP: Final = 2  # samples at most at a time while somebody speaks: 2 in 0.8 s follow 312 ppm
 _STEP_IN_SILENCE: Final = 80
 _SILENT: Final = 60.0  # root mean square
-_STEPS: Final = tuple(number * FRAME / RATE for number in range(200))
+_LONGEST_RUN: Final = 4 * RATE
 
 
 class Channel:
     """A tap of one leg; `ended` is passed on to whoever records. `began` is the loop's time of its first sample."""
+
+    prompt = False
 
     __slots__ = ("_anchored", "_earliest", "_head", "_on_end", "_origin", "_queue", "_samples", "began")
 
@@ -49,7 +49,7 @@ class Channel:
 
     @property
     def heard(self) -> Callable[[Heard], object]:
-        """A packet is put aside, and nothing more, while it is passed on."""
+        """Packets are put aside, and nothing more, while they are passed on."""
         return self._queue.append
 
     def ended(self) -> None:
@@ -57,12 +57,13 @@ class Channel:
 
     def look(self) -> int | None:
         """Put what has come in its place; returns the first place that changed, None: no change."""
-        packets = list(self._queue)
-        if not packets:
+        queue = list(self._queue)
+        if not queue:
             return None
         self._queue.clear()
-        if self._anchored and (changed := self._put_run(packets)) is not None:
+        if self._anchored and (changed := self._put_run(queue)) is not None:
             return changed
+        packets = [packet for heard in queue for packet in _each(heard)]
         places, earliest = self._places(packets)
         if not self._anchored:
             self._anchored = True
@@ -87,35 +88,32 @@ class Channel:
             self._samples[len(self._samples) - gone :] = 0
             self._origin += gone
 
-    def _put_run(self, packets: list[Heard]) -> int | None:
-        """All of them at once, when they are one run of 20 ms each, as they mostly are; None: they are not.
-
-        Measured: 25 µs instead of 45 for 0.8 s.
-        """
-        codecs, stamps, times, payloads = zip(*packets, strict=True)
-        count, first = len(packets), packets[0][1]
+    def _put_run(self, queue: list[Heard]) -> int | None:
+        """All of them at once, when they are one run of 20 ms each, as they mostly are; None: they are not."""
+        codec, first, early, _, _ = queue[0]
+        size = 0
+        for other, stamp, came, payload, each in queue:
+            if other is not codec or stamp != first + size or each != FRAME:
+                return None
+            early = min(early, came - size / RATE)
+            size += len(payload)
+        if size > _LONGEST_RUN:
+            return None
         timestamp, place = self._head
         place += (first - timestamp + 0x80000000 & 0xFFFFFFFF) - 0x80000000
-        if (
-            count > len(_STEPS)
-            or stamps != tuple(range(first, first + FRAME * count, FRAME))
-            or codecs.count(codecs[0]) != count
-            or set(map(len, payloads)) != {FRAME}
-        ):
-            return None
-        earliest = round((min(map(sub, times, _STEPS)) - self.began) * RATE) - FRAME - place
+        earliest = round((early - self.began) * RATE) - FRAME - place
         if abs(earliest) > _OFF:
             return None
         self._earliest.append(earliest)
-        samples, moved = _linear(codecs[0], b"".join(payloads)), 0
+        samples, moved = linear(codec, b"".join([payload for _, _, _, payload, _ in queue])), 0
         if abs(self._drift()) > _TOLERANCE and len(samples) >= 4 * _BLEND:
             samples, moved = self._shifted(samples)
             self._earliest = deque((late - moved for late in self._earliest), _LOOKS)
         self._place(place, samples)
-        self._head = packets[-1][1], place + FRAME * (count - 1) + moved
+        self._head = first + size - FRAME, place + size - FRAME + moved
         return place
 
-    def _places(self, packets: list[Heard]) -> tuple[list[int], int]:
+    def _places(self, packets: list[_Packet]) -> tuple[list[int], int]:
         """Each packet's place by its timestamp, and how late the earliest of them came, in samples."""
         places, earliest = [], _FAR
         timestamp, place = self._head
@@ -133,7 +131,7 @@ class Channel:
         self._head = timestamp, place
         return places, earliest
 
-    def _put(self, packets: list[Heard], places: list[int]) -> int | None:
+    def _put(self, packets: list[_Packet], places: list[int]) -> int | None:
         lowest, moved, at, count = None, 0, 0, len(packets)
         while at < count:
             codec, run, begin = packets[at][0], [packets[at][3]], places[at]
@@ -143,7 +141,7 @@ class Channel:
                 run.append(packets[at][3])
                 end += len(packets[at][3])
                 at += 1
-            samples = _linear(codec, b"".join(run))
+            samples = linear(codec, b"".join(run))
             if not moved and abs(self._drift()) > _TOLERANCE and len(samples) >= 4 * _BLEND:
                 samples, moved = self._shifted(samples)
             else:
@@ -180,5 +178,8 @@ class Channel:
         room[:] = samples[: len(room)]
 
 
-def _linear(codec: PayloadType, payload: bytes) -> Samples:
-    return np.frombuffer(decode(codec, payload), "<i2")
+def _each(heard: Heard) -> Iterator[_Packet]:
+    """Its packets, one by one."""
+    codec, stamp, came, payloads, size = heard
+    for begin in range(0, len(payloads), size):
+        yield codec, stamp + begin & 0xFFFFFFFF, came + begin / RATE, payloads[begin : begin + size]

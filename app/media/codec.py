@@ -10,21 +10,28 @@ from numpy.typing import NDArray
 
 from app.media.pyvoip import PayloadType
 
+Samples = NDArray[np.int16]
+
 RATE: Final = 8000  # samples a second, of audio and of the RTP clock (RFC 3551 §4.5.14)
 FRAME: Final = 160  # samples in 20 ms
 SILENCE: Final = {PayloadType.PCMU: 0xFF, PayloadType.PCMA: 0xD5}  # +0 in µ-law, the smallest step in A-law
 AUDIO: Final = tuple(SILENCE)
 
 
+def linear(codec: PayloadType, payload: bytes | bytearray) -> Samples:
+    """16-bit little-endian samples of a G.711 payload. (`take` needs half the time of an index in brackets.)"""
+    samples: Samples = _TO_LINEAR[codec].take(np.frombuffer(payload, np.uint8))
+    return samples
+
+
 def decode(codec: PayloadType, payload: bytes | bytearray) -> bytes:
-    """16-bit little-endian samples of a G.711 payload."""
-    linear: bytes = _TO_LINEAR[codec][np.frombuffer(payload, np.uint8)].tobytes()
-    return linear
+    """The same as bytes."""
+    return linear(codec, payload).tobytes()
 
 
-def encode(codec: PayloadType, linear: bytes) -> bytes:
+def encode(codec: PayloadType, audio: bytes) -> bytes:
     """The G.711 payload of 16-bit little-endian samples; a half sample at the end is dropped."""
-    payload: bytes = _FROM_LINEAR[codec][np.frombuffer(linear, "<u2", len(linear) // 2)].tobytes()
+    payload: bytes = _FROM_LINEAR[codec].take(np.frombuffer(audio, "<u2", len(audio) // 2)).tobytes()
     return payload
 
 

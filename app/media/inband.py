@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from app.media.codec import RATE, decode
+from app.media.codec import RATE, linear
 from app.media.tap import Heard
 
 _LOW: Final = (697, 770, 852, 941)  # Hz
@@ -37,6 +37,8 @@ _SUMS: Final = _sums()
 class Ear:
     """Tells each key once, at its second window: 38 ms after its begin. A tap of one leg."""
 
+    prompt = True
+
     __slots__ = ("_candidate", "_pressed", "_quiet", "_samples", "_tell")
 
     def __init__(self, tell: Callable[[str], None]) -> None:
@@ -47,9 +49,8 @@ class Ear:
         self._quiet = 0
 
     def heard(self, heard: Heard) -> None:
-        codec, _, _, payload = heard
-        fresh = np.frombuffer(decode(codec, payload), "<i2")
-        samples = np.concatenate((self._samples, fresh.astype(np.float32)))
+        codec, _, _, payload, _ = heard
+        samples = np.concatenate((self._samples, linear(codec, payload).astype(np.float32)))
         at, keys = 0, ""
         while len(samples) - at >= _WINDOW:
             keys += self._judge(samples[at : at + _WINDOW])

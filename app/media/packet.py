@@ -11,6 +11,27 @@ PLAIN: Final = 0x80  # version 2, no padding, no extension, no CSRC
 _EXTENSION: Final = Struct("!HH")
 
 
+class Buffer(bytearray):
+    """Where packets lie that are passed on. The views are shared: one apiece would be cold whenever it is needed."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self._views: dict[tuple[int, int], memoryview] = {}
+
+    def packet(self, size: int) -> memoryview:
+        """Its first `size` bytes."""
+        return self._view(0, size)
+
+    def payload(self, size: int) -> memoryview:
+        """What follows a plain header."""
+        return self._view(HEADER.size, HEADER.size + size)
+
+    def _view(self, start: int, stop: int) -> memoryview:
+        if (start, stop) not in self._views:
+            self._views[start, stop] = memoryview(self)[start:stop]
+        return self._views[start, stop]
+
+
 class Packet(NamedTuple):
     """One valid RTP packet (a tuple: a frozen dataclass takes three times as long to make)."""
 

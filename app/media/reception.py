@@ -1,10 +1,7 @@
 """What came of one RTP source: which packets are new, late or double, what was lost, the jitter. Knows no payload."""
 
-from collections.abc import Sequence
 from enum import Enum, auto
 from typing import Final
-
-from app.media.codec import RATE
 
 _WINDOW: Final = 64  # sequence numbers back in which a late packet is told from a double one
 _WINDOW_MASK: Final = (1 << _WINDOW) - 1
@@ -67,15 +64,13 @@ class Reception:
         self._after_jump = (sequence + 1) & 0xFFFF
         return Verdict.JUMP
 
-    def follow(self, times: Sequence[float], timestamp: int, step: int) -> None:
-        """`accept` and `arrived` of a run without a gap: when they came in seconds, the first timestamp, its step."""
-        run = len(times)
+    def follow(self, run: int, jitter: float, transit: float) -> None:
+        """`accept` and `arrived` of a run without a gap: how many, the jitter now, and the last one's arrival less its
+        timestamp, both in RTP units."""
         self._newest += run
         self._seen = (self._seen << run | (1 << run) - 1) & _WINDOW_MASK
         self.received += run
-        for at in times:
-            self.arrived(timestamp, at * RATE)
-            timestamp = timestamp + step & 0xFFFFFFFF
+        self.jitter, self._transit = jitter, transit
 
     def extended(self, sequence: int) -> int:
         """A number that has come lately, extended as `highest` is."""

@@ -12,8 +12,8 @@ import numpy as np
 
 from app.calls.audio import Audio, TakeEnd, Taken, TakeOrder
 from app.media.audio import LegAudio
-from app.media.channel import Channel, Samples
-from app.media.codec import RATE
+from app.media.channel import Channel
+from app.media.codec import RATE, Samples
 from app.media.disk import Disk, DiskFile
 from app.media.hush import Hush
 from app.media.ticker import Ticker
@@ -65,7 +65,7 @@ class RunningTake:
         self._legs = legs
         self._hush = None if order.silence is None else Hush()
         self._every = _LOOK if self._hush is None else _LOOK_FOR_SILENCE
-        self._next_at = self._began + self._every
+        self.rests_until = self._began + min(self._every, order.max_seconds)
         self._longest = int(order.max_seconds * RATE)
         self._written = 0  # samples
         self._end: TakeEnd | None = None
@@ -84,8 +84,8 @@ class RunningTake:
         """The ticker calls this."""
         if now - self._began >= self._order.max_seconds:
             self._finish(TakeEnd.MAX_LENGTH)
-        elif now >= self._next_at:
-            self._next_at = now + self._every
+        elif now >= self.rests_until:
+            self.rests_until = min(now + self._every, self._began + self._order.max_seconds)
             self._write(now - _LAG)
             if self._file.failed:
                 self._finish(TakeEnd.FAILED)
@@ -110,6 +110,9 @@ class RunningTake:
 
     def _write(self, until: float) -> None:
         """Give the disk what was said until then, and again what came late."""
+        for leg in self._legs:
+            if leg is not None:
+                leg.settle()
         stop = max(self._written, min(int((until - self._began) * RATE), self._longest))
         changed = [place for channel in self._channels if channel is not None and (place := channel.look()) is not None]
         start = max(0, self._written - RATE, min([self._written, *changed]))
@@ -132,10 +135,9 @@ class RunningTake:
         if self._order.channels == 1:
             said = _mix([channel.take(start, stop) for channel in self._heard])
             return said.tobytes() if len(said) else bytes(2 * (stop - start))
-        both = np.zeros((stop - start, 2), "<i2")
+        both = np.empty((stop - start, 2), "<i2")
         for column, channel in enumerate(self._channels):
-            if channel is not None:
-                both[:, column] = channel.take(start, stop)
+            both[:, column] = 0 if channel is None else channel.take(start, stop)
         return both.tobytes()
 
     def _on_disk(self, file: WavFile, failed: bool) -> None:

@@ -11,7 +11,7 @@ from app.media.control import Control
 from app.media.counters import Counters
 from app.media.latch import Latch, Source
 from app.media.leg import Assoc, RtpLeg
-from app.media.packet import unpack
+from app.media.packet import Buffer, unpack
 from app.media.ports import BoundPair, PortPool, disconnect
 from app.media.relay import Send
 from app.media.rtcp import parse
@@ -20,7 +20,7 @@ from app.media.ticker import FRAME_SECONDS, Ticker
 from app.runtime import log
 
 _LONGEST: Final = 2048  # bytes read of one packet; G.711 fits many times
-_CHORES: Final = 0.2  # seconds; while a bridge sends, a leg looks no more often for what else is due
+_CHORES: Final = 1.0  # seconds; while a bridge sends, a leg looks no more often for what else is due
 _STALL: Final = 50  # frames: this process slept for a second or more, so the peer's silence proves nothing
 _NOBODY: Final = ""
 
@@ -35,7 +35,7 @@ class RtpPool:
         self.ports = PortPool(host, ports)
         self.timeout = timeout
         self.ticker = ticker or Ticker()
-        self.buffer = bytearray(_LONGEST)  # of the packet that is being passed on: one loop, one packet at a time
+        self.buffer = Buffer(_LONGEST)  # of the packet that is being passed on: one loop, one packet at a time
 
     def open(self, *, dtmf: Callable[[str], None] | None = None) -> "RtpSession":
         """Bind an even port and its neighbour now; raises NoFreePort. `dtmf` gets each key once."""
@@ -47,6 +47,29 @@ class RtpSession(LegAudio):
 
     While the peer holds, what is played waits.
     """
+
+    __slots__ = (
+        "_chores_at",
+        "_cipher",
+        "_connected",
+        "_control",
+        "_control_peer",
+        "_heard_at",
+        "_last_cipher",
+        "_latch",
+        "_loop",
+        "_pair",
+        "_pool",
+        "_receive",
+        "_receive_into",
+        "_rtcp_port",
+        "_send",
+        "_started",
+        "counters",
+        "local_host",
+        "local_port",
+        "on_silence",
+    )
 
     def __init__(self, pool: RtpPool, pair: BoundPair, dtmf: Callable[[str], None] | None) -> None:
         super().__init__(pool.buffer, dtmf)
@@ -162,23 +185,30 @@ class RtpSession(LegAudio):
 
     # --
 
+    def interrupt(self) -> None:
+        super().interrupt()
+        self._pool.ticker.wake(self)
+
     def tick(self, now: float, frames: int) -> None:
         """20 ms have passed; the ticker calls this."""
-        if now < self.relayed_until and now < self._chores_at and frames == 1:
-            return  # a bridge sends
+        if frames == 1 and now < self._chores_at and self.inflow is not None:
+            self.rests_until = min(self.inflow.lasts_until, self._chores_at)
+            if now < self.rests_until:
+                return  # a bridge sends
         leg = self.leg
         if leg is None:
             return
         out = leg.outgoing
-        self._chores_at = now + _CHORES
         if self._send:
             for _ in range(leg.due(self.owed(now, frames))):
                 self._transmit(self.voice.frame(out) if self.voice.busy else out.frame())
             if now >= self._control.due_at:
                 self.settle()
                 self._transmit_control(self._control.report(leg, now))
+            self._chores_at = min(now + _CHORES, self._control.due_at)
         else:
-            leg.outgoing.skip(frames)
+            out.skip(frames)
+            self._chores_at = 0.0
         if self.outflow is not None and self.outflow.heard_at:
             self._heard_at = max(self._heard_at or 0.0, self.outflow.heard_at)
         if self._receive and self._heard_at is not None:

@@ -71,6 +71,8 @@ class Beats:
         left = iter(range(count))
         await self.until(lambda: next(left, None) is None)
 
+    rests_until = 0.0
+
     def tick(self, now: float, frames: int) -> None:
         for entry in list(self._waiting):
             if not entry[1].done() and entry[0]():

@@ -42,7 +42,7 @@ class Line:
             if lose and self._chance.random() < lose:
                 continue
             stamp, place = (0xFFFF_F000 + number * 160) & 0xFFFFFFFF, number % 500 * 160
-            self.channel.heard((PCMU, stamp, 1000.0 + at, said[place : place + 160]))
+            self.channel.heard((PCMU, stamp, 1000.0 + at, said[place : place + 160], 160))
         self.look(seconds)
         return np.concatenate(self.recorded)
 
@@ -99,7 +99,7 @@ def test_lost_packets_are_silence_and_move_nothing() -> None:
 
 
 def packet(number: int, at: float, level: int = 5000, codec: PayloadType = PCMU):
-    return codec, number * 160, 1000.0 + at, encode(codec, np.full(160, level, "<i2").tobytes())
+    return codec, number * 160, 1000.0 + at, encode(codec, np.full(160, level, "<i2").tobytes()), 160
 
 
 def test_disorder_is_put_in_order_and_both_laws_are_understood() -> None:
@@ -109,6 +109,28 @@ def test_disorder_is_put_in_order_and_both_laws_are_understood() -> None:
     assert channel.look() == 160
     said = channel.take(0, 5 * 160).reshape(5, 160)[:, 80].astype(int)
     assert said == pytest.approx([0, 1000, 2000, 3000, 4000], rel=0.04)
+
+
+def test_packets_that_come_by_the_run_are_put_where_they_would_be_one_by_one() -> None:
+    chance = np.random.default_rng(6)
+    single, together = Channel(1000.0, lambda: None), Channel(1000.0, lambda: None)
+    for look in range(12):
+        numbers = range(40 * look, 40 * look + 40)
+        packets = [
+            packet(number, 0.02 * number + 0.021 + chance.uniform(0, 0.01), 100 * number % 9000) for number in numbers
+        ]
+        for one in packets:
+            single.heard(one)
+        for run in (packets[:15], packets[15:16], packets[16:]):
+            came = min(one[2] - 0.02 * number for number, one in enumerate(run))
+            together.heard((PCMU, run[0][1], came, b"".join(one[3] for one in run), 160))
+        assert single.look() == together.look()
+        stop = (look + 1) * 6400
+        assert np.array_equal(single.take(stop - 6400, stop), together.take(stop - 6400, stop))
+        single.forget(stop)
+        together.forget(stop)
+    together.heard((PCMA, 480 * 160, 1000.0 + 9.621, b"\x55" * 480, 160))  # a run whose beginning does not fit
+    assert together.look() is not None
 
 
 def test_what_comes_late_still_finds_its_place() -> None:

@@ -16,7 +16,7 @@ def heard(signal: np.ndarray, codec: PayloadType = PayloadType.PCMU) -> str:
     ear = Ear(keys.append)
     payload = encode(codec, np.clip(signal, -32_768, 32_767).astype("<i2").tobytes())
     for at in range(0, len(payload), 160):
-        ear.heard((codec, at, 0.0, payload[at : at + 160]))
+        ear.heard((codec, at, 0.0, payload[at : at + 160], 160))
     return "".join(keys)
 
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from app.media.packet import Packet, pack, unpack
+from app.media.packet import Buffer, Packet, pack, unpack
 
 PLAIN = Packet(0, True, 7, 1600, 0xDEADBEEF, b"audio")
 HEADER = pack(PLAIN)[:12]
@@ -61,3 +61,11 @@ def test_no_bytes_whatever_raise():
     chance = random.Random(1)
     for _ in range(5000):
         unpack(chance.randbytes(chance.randrange(60)))
+
+
+def test_a_buffer_lends_the_same_view_again():
+    buffer = Buffer(2048)
+    buffer[:172] = HEADER + b"\x20" * 160
+    assert buffer.packet(172) == bytes(buffer[:172])
+    assert buffer.payload(160) == b"\x20" * 160
+    assert buffer.payload(160) is buffer.payload(160)

@@ -49,6 +49,8 @@ class Speaker:
         self.payload = encode(PCMU, np.full(160, level, "<i2").tobytes())
         ticker.add(self)
 
+    rests_until = 0.0
+
     def tick(self, now: float, frames: int) -> None:
         for _ in range(frames):
             self._peer.say(self._session, self.payload)

@@ -1,6 +1,7 @@
 """The beat's arithmetic by numbers, and the ticker on a real loop."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -8,6 +9,8 @@ from app.media.ticker import FRAME_SECONDS, Beat, Ticker
 
 
 class Counting:
+    rests_until = 0.0
+
     def __init__(self, ticker: Ticker, stop_after: int) -> None:
         self.frames: list[int] = []
         self.times: list[float] = []
@@ -23,6 +26,8 @@ class Counting:
 
 
 class Broken:
+    rests_until = 0.0
+
     def tick(self, now: float, frames: int) -> None:
         raise RuntimeError("a fault in one call")
 
@@ -111,3 +116,37 @@ async def test_a_beat_that_is_left_alone_lets_its_timer_go():
     ticker.add(member)
     await asyncio.wait_for(member.done.wait(), 5)
     assert ticker.running is False
+
+
+async def test_who_rests_gets_no_beat_until_its_time_or_until_it_is_woken():
+    ticker = Ticker()
+    loop = asyncio.get_running_loop()
+    rester = Counting(ticker, 2)
+    rester.rests_until = loop.time() + 0.2
+    ticker.add(rester)
+    await asyncio.wait_for(rester.done.wait(), 5)
+    assert rester.times[1] >= rester.rests_until or rester.frames[1] > 1
+    sleeper = Counting(ticker, 2)
+    sleeper.rests_until = loop.time() + 3600
+    ticker.add(sleeper)
+    while not sleeper.frames:
+        await asyncio.sleep(0.001)
+    ticker.wake(sleeper)
+    await asyncio.wait_for(sleeper.done.wait(), 5)
+    ticker.wake(sleeper)
+    await asyncio.sleep(0.1)
+    assert len(sleeper.frames) == 2  # it is gone: nothing wakes it
+
+
+async def test_who_rests_is_told_when_the_process_was_held_up():
+    ticker = Ticker()
+    sleeper = Counting(ticker, 2)
+    sleeper.rests_until = asyncio.get_running_loop().time() + 3600
+    ticker.add(sleeper)
+    while not sleeper.frames:
+        await asyncio.sleep(0.001)
+    began = time.monotonic()
+    while time.monotonic() - began < 0.1:
+        pass
+    await asyncio.wait_for(sleeper.done.wait(), 5)
+    assert sleeper.frames[-1] > 1
