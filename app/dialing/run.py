@@ -286,6 +286,8 @@ class RunningDial:
         race = self._race = Race(dial, calls, setting)
         if self._end is not None or self._replacement is not None:
             race.end(self._outcome_of)
+            if self._script is not None:  # it may have ended before it began: no verb follows, nor a Dial with new legs
+                self._script.stop()
         result = self._result = await race.run()
         self._race = None
         self._connected = self._connected or race.connected

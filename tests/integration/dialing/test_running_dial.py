@@ -279,3 +279,15 @@ async def test_the_legs_of_a_document_that_cannot_be_read_end_with_their_events(
     parent, [record] = await on.over()
     assert parent.reason == record.reason == "document-error"
     assert [one["CallStatus"] for one in await on.owed(record.sid)] == ["failed"]
+
+
+async def test_a_call_that_was_hung_up_while_it_waited_comes_to_no_later_dial(stage: Stage) -> None:
+    request = DialRequest(Document((dial(ALICE), dial(BOB))), PARENT_EVENTS, {})
+    placed = await stage.place(stage.account, request, rcml="<Response/>", idempotency=None)
+    [claimed] = await stage.queue.claim(stage.worker_id, limit=1, max_wait=60)
+    running = RunningDial(claimed, stage.running)
+    running.hang_up(running.sid)
+    on = OnStage(stage, running, asyncio.create_task(running.run()), placed.parent.sid)
+    parent, [leg] = await on.over()
+    assert (parent.status, parent.reason, parent.dial_call_status) == ("canceled", "api", "canceled")
+    assert (leg.status, leg.to_uri) == ("canceled", ALICE)
