@@ -103,6 +103,7 @@ class Family:
     connected: bool = False
     ending: Outcome | None = None
     wish: str | None = None  # the parent's, as it was when the claim was committed
+    unwanted: list[LegModel] = field(default_factory=list)  # the same of the legs
 
     @property
     def calls(self) -> Iterator[CallModel]:
@@ -117,6 +118,7 @@ class Family:
 
     def is_claimed(self, holder: int) -> None:
         self.holder, self.wish = holder, self.parent.wish
+        self.unwanted = [leg for leg in self.legs if leg.wish]
 
     @property
     def over(self) -> bool:
@@ -127,6 +129,8 @@ class Family:
         self.ending = CANCELED_BY_API if self.wish else None
         if self.parent.status is Status.QUEUED:
             self.parent.add(Event.INITIATED, Status.IN_PROGRESS)
+        for leg in self.unwanted:
+            leg.end(CANCELED_BY_API)
         self._rings()
 
     def _rings(self) -> None:
@@ -188,7 +192,7 @@ class Family:
         """Its worker looks at what is wished."""
         if self.parent.wish:
             self._stops(API if self.connected else CANCELED_BY_API)
-        for leg in self.dials[self.current].legs:
+        for leg in self.legs:
             if leg.wish:
                 leg.end(API if leg.answered else CANCELED_BY_API)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from app.calls.call import Call
 from app.calls.errors import Unavailable
-from app.calls.ports import DialogFacts
+from app.calls.ports import DialogFacts, Goodbye
 from app.calls.sid import CallSid
 from app.dialing.rescue import Rescue
 from app.dialing.run import Running
@@ -93,14 +93,15 @@ class Wires:
 class Peer(ScriptedLeg):
     """One leg on the wire, seen from its peer."""
 
-    __slots__ = ("home", "is_answered", "is_down", "is_over")
+    __slots__ = ("home", "is_answered", "is_deaf", "is_down", "is_over")
 
-    def __init__(self, leg: ScriptedLeg, home: "Worker") -> None:
+    def __init__(self, leg: ScriptedLeg, home: "Worker", *, is_deaf: bool) -> None:
         super().__init__(leg.order, leg.clock, leg.answer_to_prepare)
         self.home = home
         self.is_answered = False
         self.is_over = False  # the engine has said its last word
-        self.is_down = False  # hung up by somebody
+        self.is_down = False  # has heard that somebody hung up
+        self.is_deaf = is_deaf
 
     @property
     def is_invited(self) -> bool:
@@ -110,9 +111,32 @@ class Peer(ScriptedLeg):
     def sid(self) -> CallSid:
         return self.order.call_sid
 
-    def hang_up(self) -> None:
+    @property
+    def is_left_up(self) -> bool:
+        """It was hung up and has not heard of it."""
+        return "hang up" in self.asked and not (self.is_down or self.is_over)
+
+    def hang_up(self) -> Goodbye | None:  # type: ignore[override]  # the scripted leg's peer always hears
         super().hang_up()
+        self.is_down = self.is_down or not (self.is_deaf and self.is_invited)
+        return _Said(self) if self.is_left_up else None
+
+    def hears(self) -> None:
+        """What its worker repeats has come through."""
         self.is_down = True
+
+
+class _Said:
+    """Implements Goodbye."""
+
+    dialog = None
+
+    def __init__(self, peer: Peer) -> None:
+        self._peer = peer
+
+    @property
+    def heard(self) -> bool:
+        return not self._peer.is_left_up
 
 
 class Phone(ScriptedPhone):
@@ -124,7 +148,8 @@ class Phone(ScriptedPhone):
         self._home = home
 
     def leg(self, order: Any) -> Peer:
-        peer = Peer(super().leg(order), self._home)
+        is_deaf = len(self._wires.legs) % 3 == 0  # the first words of a goodbye get lost on the way to every third
+        peer = Peer(super().leg(order), self._home, is_deaf=is_deaf)
         self._wires.legs.append(peer)
         return peer
 
@@ -187,7 +212,8 @@ class Worker(Process):
             max_wait=MAX_WAIT,
         )
         self.pool = Pool(parts)
-        self._sweep = Sweep(self.queue, self.lease, rescue, max_wait=MAX_WAIT, phone=self.phone)
+        goodbyes = self.changes.goodbyes
+        self._sweep = Sweep(self.queue, self.lease, rescue, max_wait=MAX_WAIT, phone=self.phone, goodbyes=goodbyes)
 
     @property
     def id(self) -> int:

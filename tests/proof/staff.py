@@ -31,6 +31,11 @@ class Staff:
     def peers(self) -> list[Peer]:
         return [peer for peer in self.world.wires.invited if peer.home.is_alive and not peer.is_over]
 
+    @property
+    def deaf(self) -> list[Peer]:
+        """Who may hear what a living worker repeats."""
+        return [peer for peer in self.world.wires.invited if peer.home.is_alive and peer.is_left_up]
+
     async def does(
         self, worker: Worker, work: Coroutine[Any, Any, Any], model: Callable[[], None], mishap: Mishap
     ) -> None:
@@ -196,13 +201,16 @@ class Staff:
         if which < len(world.workers):
             ids = {world.workers[which].id}
         else:
-            ids = {family.holder for family in world.families if family.holder > 0} - alive
+            ids = {family.holder for family in world.families if family.holder > 0}
+            ids = (ids | set(world.stored.goodbyes.values())) - alive
         await world.sql("UPDATE worker SET lease_until = now() - interval '1 s' WHERE id = ANY(:ids)", ids=list(ids))
         world.dead |= ids
 
     async def waits(self, seconds: int | None) -> None:
         world, alarm = self.world, self.world.clock.next_alarm()
         left = None if alarm is None else alarm - world.clock.monotonic()
+        for peer in self.deaf:
+            peer.hears()
         await world.clock.move(min(n for n in (seconds, left) if n is not None))
         await world.traffic.settle()
         for worker in world.workers:
@@ -238,6 +246,10 @@ class Staff:
                     peer.home, self.peer(peer, what, 486), lambda p=peer, w=what: self.heard(p, w, 486), NOTHING
                 )  # type: ignore[misc]
             await world.compare()
+        for worker in world.workers:
+            await self.does(worker, worker.sweep(), lambda w=worker: self.swept(w), NOTHING)  # type: ignore[misc]
+        await world.compare()
         assert all(family.over for family in world.families)
+        assert not world.stored.goodbyes, "a goodbye that nobody says or settles"
         for peer in world.wires.invited:
             assert peer.is_down or peer.is_over, f"{peer.sid} is still up"

@@ -20,11 +20,12 @@ SELECT (SELECT json_agg(c ORDER BY c.placed_no) FROM (
                    lease_until > now() AS leased FROM webhook_outbox) AS o) AS owed,
        (SELECT json_agg(d ORDER BY d.id) FROM (
             SELECT id, message_id, call_sid, sequence, body, state, attempts FROM webhook_delivery) AS d) AS past,
+       (SELECT json_object_agg(call_sid, worker_id) FROM goodbye) AS goodbyes,
        ARRAY(SELECT id FROM worker WHERE NOT taken) AS workers
 """)
 _EMPTY = text("""
-TRUNCATE calls, call_document, call_event, idempotency, worker, webhook_destination, webhook_outbox, webhook_delivery,
-         webhook_attempt
+TRUNCATE calls, goodbye, call_document, call_event, idempotency, worker, webhook_destination, webhook_outbox,
+         webhook_delivery, webhook_attempt
 """)
 
 Row = dict[str, Any]
@@ -36,6 +37,7 @@ class Stored:
     events: dict[str, list[Row]]
     owed: dict[int, Row]
     past: dict[int, Row]
+    goodbyes: dict[str, int]  # which worker has to make sure that the peer of that call hears of its end
     workers: set[int]  # that nobody has taken for dead
 
     def deliveries(self, sid: str) -> list[Row]:
@@ -62,6 +64,7 @@ async def look(database: Database) -> Stored:
         events=events,
         owed={delivery["id"]: delivery for delivery in row.owed or ()},
         past={delivery["id"]: delivery for delivery in row.past or ()},
+        goodbyes=row.goodbyes or {},
         workers=set(row.workers),
     )
 
@@ -88,6 +91,8 @@ _AFTER = _closure()
 def check(now: Stored) -> None:
     """What holds of any state, whoever did what."""
     assert not now.owed.keys() & now.past.keys(), "a delivery is owed and over at once"
+    for sid in now.goodbyes:
+        assert now.calls[sid]["status"] in FINAL, f"{sid}: a goodbye to a call that goes on"
     for sid, call in now.calls.items():
         events = now.events.get(sid, [])
         seqs = [event["seq"] for event in events]
