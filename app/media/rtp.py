@@ -20,7 +20,7 @@ from app.media.ticker import FRAME_SECONDS, Ticker
 from app.runtime import log
 
 _LONGEST: Final = 2048  # bytes read of one packet; G.711 fits many times
-_CHORES: Final = 1.0  # seconds; while a bridge sends, a leg looks no more often for what else is due
+_CHORES: Final = 2.0  # seconds; while a bridge sends, a leg looks no more often for what else is due
 _STALL: Final = 50  # frames: this process slept for a second or more, so the peer's silence proves nothing
 _NOBODY: Final = ""
 
