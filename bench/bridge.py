@@ -1,6 +1,6 @@
 """A bridge beside a relay written in C (bench/bridge.c, compiled here): CPU per packet, delay, loss; recorded too.
 
-    python -m bench.bridge [--calls 100] [--seconds 10] [--rounds 2] [--json]
+    python -m bench.bridge [--calls 100] [--seconds 10] [--rounds 2] [--port 20000] [--json]
 
 Each relay is a process of its own under the same load, one after the other, in several rounds of which the cheapest
 counts: CPU time per packet grows when others use the machine. The load's own CPU is not counted.
@@ -27,17 +27,16 @@ from app.runtime.loop import run
 from bench import cpu, report
 
 HERE = Path(__file__).parent
-FIRST_PORT = 20_000
 C_RELAY, BRIDGE, RECORDED = "C relay", "bridge", "bridge, recorded"
 _WARM = 1.5  # seconds until everybody knows everybody
 _RATE = 50  # packets a second from each leg
 
 
-async def serve(kind: str, calls: int) -> int:
+async def serve(kind: str, calls: int, first: int) -> int:
     """The process under test: bridged calls on the ports that the load talks to, until it is killed."""
     log.configure("warning", "console", "bench")
-    end = FIRST_PORT + 4 * calls
-    pool = RtpPool("127.0.0.1", range(FIRST_PORT, end), timeout=30)
+    end = first + 4 * calls
+    pool = RtpPool("127.0.0.1", range(first, end), timeout=30)
     legs = sorted((pool.open() for _ in range(2 * calls)), key=lambda leg: leg.local_port)
     recorder = WavRecorder(Path.cwd(), pool.ticker)
     for number, leg in enumerate(legs):
@@ -52,16 +51,16 @@ async def serve(kind: str, calls: int) -> int:
     return 0
 
 
-def measure(kind: str, program: Path, calls: int, seconds: float) -> dict[str, Any]:
+def measure(kind: str, program: Path, calls: int, seconds: float, first: int) -> dict[str, Any]:
     """One relay under load."""
-    own = [str(program), "relay", str(calls), str(FIRST_PORT)]
-    command = own if kind == C_RELAY else [sys.executable, "-m", "bench.bridge", "--serve", kind, "--calls", str(calls)]
+    own, sizes = [str(program), "relay", str(calls), str(first)], ["--calls", str(calls), "--port", str(first)]
+    command = own if kind == C_RELAY else [sys.executable, "-m", "bench.bridge", "--serve", kind, *sizes]
     paths = os.environ | {"PYTHONPATH": str(HERE.parent)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=program.parent, env=paths) as relay:
         try:
             if relay.stdout is None or b"ready" not in relay.stdout.readline():
                 sys.exit(f"{kind} did not start")
-            load = [str(program), "load", str(calls), str(FIRST_PORT), str(int(seconds + 2 * _WARM))]
+            load = [str(program), "load", str(calls), str(first), str(int(seconds + 2 * _WARM))]
             with subprocess.Popen(load, stdout=subprocess.PIPE) as talking:
                 time.sleep(_WARM)
                 spent, began, others = cpu.seconds([relay.pid]), time.monotonic(), cpu.machine()
@@ -85,11 +84,12 @@ def main() -> int:
     options.add_argument("--calls", type=int, default=100)
     options.add_argument("--seconds", type=float, default=10)
     options.add_argument("--rounds", type=int, default=2)
+    options.add_argument("--port", type=int, default=20_000, help="the first of six times as many ports as calls")
     options.add_argument("--json", action="store_true")
     options.add_argument("--serve", help=argparse.SUPPRESS)
     asked = options.parse_args()
     if asked.serve:
-        return run(serve(asked.serve, asked.calls))
+        return run(serve(asked.serve, asked.calls, asked.port))
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         sys.exit("a C compiler is missing: apt-get install gcc")
@@ -99,7 +99,7 @@ def main() -> int:
         subprocess.run([compiler, "-O2", "-o", str(program), str(HERE / "bridge.c")], check=True)
         for number in range(asked.rounds):
             for kind in (C_RELAY, BRIDGE, RECORDED):
-                figures = measure(kind, program, asked.calls, asked.seconds)
+                figures = measure(kind, program, asked.calls, asked.seconds, asked.port)
                 if number == 0 or figures["us_per_packet"] < found[kind]["us_per_packet"]:
                     found[kind] = figures
                 for recording in Path(folder).glob("*.part"):
