@@ -26,12 +26,14 @@ async def place(stage: Stage, count: int, *scripts: str, **dial: Any) -> list[st
     return sids
 
 
-async def surely(stage: Stage, request: dict[str, Any], seconds: float = 30) -> str | None:
+async def surely(
+    stage: Stage, request: dict[str, Any], seconds: float = 30, *, auth: tuple[str, str] | None = None
+) -> str | None:
     """As a good client does: one key, repeated until it is taken; the sid."""
     key = secrets.token_hex(8)
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        if sid := await stage.dial(request, key):
+        if sid := await stage.dial(request, key, auth):
             return sid
         await asyncio.sleep(0.3)
     return None
@@ -162,13 +164,14 @@ def answers(stage: Stage) -> str:
     """How often each status was answered, and how long the slowest answer took."""
     counts = Counter(status for status, _ in stage.latencies)
     slowest = max((seconds for _, seconds in stage.latencies), default=0)
-    said = ", ".join(f"{status or 'none'}×{count}" for status, count in sorted(counts.items()))
+    why = ", ".join(f"{error}×{count}" for error, count in Counter(stage.unanswered).items())
+    said = ", ".join(f"{status or f'none ({why})'}×{count}" for status, count in sorted(counts.items()))
     return f"answers {said}, slowest {slowest:.1f} s"
 
 
 def wrong_answers(stage: Stage, *, within: float, nobody: bool = False) -> list[str]:
-    """Anything but a 202 or a 503, and a 503 that took longer than `within` seconds."""
-    problems = []
+    """Anything but a 202 or a 503, and a 503 that took longer than `within` seconds or has no Retry-After."""
+    problems = [f"{stage.never_again} × 503 without Retry-After"] if stage.never_again else []
     odd = Counter(status for status, _ in stage.latencies if status not in ((202, 503, 0) if nobody else (202, 503)))
     if odd:
         problems.append(f"answers other than 202 and 503: {dict(odd)}")

@@ -133,6 +133,8 @@ class Stage:
     placed: dict[str, dict[str, Any]] = field(default_factory=dict)  # by the sid that a 202 promised
     refused: list[int] = field(default_factory=list)  # statuses of requests that were not taken
     latencies: list[tuple[int, float]] = field(default_factory=list)  # status (0: no answer) and seconds
+    unanswered: list[str] = field(default_factory=list)  # why there was no answer
+    never_again: int = 0  # 503s that did not say when to come again
     http: httpx.AsyncClient = field(default_factory=httpx.AsyncClient)
     said_before: list[str] = field(default_factory=list)  # by products that were killed
     times: int = 1  # how often the fault is to be injected
@@ -149,18 +151,23 @@ class Stage:
         legs = [{"uri": self.target(script), "statusCallback": url} for script in scripts]
         return {"sip": legs, "statusCallback": url, "timeout": 25, **dial}
 
-    async def dial(self, request: dict[str, Any], key: str | None = None) -> str | None:
+    async def dial(
+        self, request: dict[str, Any], key: str | None = None, auth: tuple[str, str] | None = None
+    ) -> str | None:
         """Place it; the sid of the 202, None when it was refused or nobody answered."""
         headers = {"Idempotency-Key": key} if key else {}
+        url, auth = f"{self.service.url}/v1/dials", auth or self.auth
         started = time.monotonic()
         try:
-            answer = await self.http.post(f"{self.service.url}/v1/dials", json=request, headers=headers, auth=self.auth)
-        except httpx.TransportError:
+            answer = await self.http.post(url, json=request, headers=headers, auth=auth)
+        except httpx.TransportError as error:
             self.latencies.append((0, time.monotonic() - started))
+            self.unanswered.append(type(error).__name__)
             return None
         self.latencies.append((answer.status_code, time.monotonic() - started))
         if answer.status_code != 202:
             self.refused.append(answer.status_code)
+            self.never_again += answer.status_code == 503 and not answer.headers.get("Retry-After", "").isdigit()
             return None
         call = answer.json()
         self.placed[call["sid"]] = call
