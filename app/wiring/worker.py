@@ -14,7 +14,6 @@ from app.runtime.settings import Settings
 from app.runtime.supervised import announce_ready, predecessor
 from app.store.changes import Changes
 from app.store.database import Database
-from app.store.goodbyes import Goodbyes
 from app.store.numbers import Numbers
 from app.store.queue import DialQueue
 from app.store.trace import TraceStore
@@ -92,18 +91,18 @@ async def run_worker(settings: Settings) -> int:
         await phone.settle(_GOODBYES)
         await supply.keeper.stop(_GOODBYES)
         await supply.close()
-        await changes.stop()
-        await _settle(changes.goodbyes)
+        await _write_the_rest(changes)
         await lease.give_up()
         await phone.stop()
         await tap.stop()
         return code
 
 
-async def _settle(goodbyes: Goodbyes) -> None:
-    """Whoever has not heard our goodbye by now is somebody else's to tell."""
+async def _write_the_rest(changes: Changes) -> None:
+    """Whoever has not heard our goodbye by then is somebody else's to tell."""
+    await changes.stop()
     try:
-        await goodbyes.settle()
+        await changes.goodbyes.settle()
     except Unavailable as error:
         _log.warning("worker.goodbyes_unsettled", error=str(error))
 
