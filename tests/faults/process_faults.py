@@ -82,7 +82,7 @@ async def sigterm(stage: Stage, calls: int) -> Told:
 
 _LATECOMERS = 10
 _LATE_WITHIN = 5.0  # seconds that they may wait, however many of the other account wait before them
-_RINGS = "r4000-t50"  # 120 places take 30 of these a second, which is less than the API takes
+_RINGS = "r6000-t50"  # 120 places take 20 of these a second, which is less than the API takes
 
 
 class Crowding:
