@@ -7,7 +7,6 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from app.api import capacity
 from app.calls.address import AddressPolicy
 from app.calls.errors import Unavailable
 from app.dialing.place import Place
@@ -248,7 +247,7 @@ async def test_503_when_what_waits_would_take_longer_than_max_wait(api: Api) -> 
 
 
 async def test_requests_between_two_looks_at_the_queue_are_counted(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capacity, "FRESH_SECONDS", 60.0)  # all five come between two looks
+    monkeypatch.setattr("app.api.capacity.FRESH_SECONDS", 60.0)  # all five come between two looks
     full_soon = Capacity(workers=1, free=2, waiting=0, rate=0.0)
     async with api.with_parts(queue=Queue(full_soon)) as client:
         answers = await asyncio.gather(*(client.post("/v1/dials", json=BODY) for _ in range(5)))
