@@ -12,9 +12,9 @@ from tests.faults.table import heading, line, write
 from tests.faults.verdict import Row
 
 MODULES = (
-    "api_faults", "worker_kills", "webhook_faults", "database_faults", "pool_faults", "between_faults", "disk_faults",
-    "poison_faults", "clock_faults", "network_faults", "process_faults", "limit_faults", "schema_faults",
-    "secret_faults", "random_kills", "goodbye_kills",
+    "api_faults", "worker_kills", "talking_kills", "goodbye_kills", "webhook_faults", "database_faults", "pool_faults",
+    "between_faults", "disk_faults", "poison_faults", "clock_faults", "network_faults", "process_faults",
+    "limit_faults", "schema_faults", "secret_faults", "random_kills",
 )  # fmt: skip
 
 
