@@ -1,7 +1,10 @@
 """What came of one RTP source: which packets are new, late or double, what was lost, the jitter. Knows no payload."""
 
+from collections.abc import Sequence
 from enum import Enum, auto
 from typing import Final
+
+from app.media.codec import RATE
 
 _WINDOW: Final = 64  # sequence numbers back in which a late packet is told from a double one
 _WINDOW_MASK: Final = (1 << _WINDOW) - 1
@@ -64,13 +67,22 @@ class Reception:
         self._after_jump = (sequence + 1) & 0xFFFF
         return Verdict.JUMP
 
-    def follow(self, run: int, jitter: float, transit: float) -> None:
-        """`accept` and `arrived` of a run without a gap: how many, the jitter now, and the last one's arrival less its
-        timestamp, both in RTP units."""
+    def follow(self, times: Sequence[float], timestamp: int, step: int) -> None:
+        """`accept` and `arrived` of a run without gap or wrap: when they came in seconds, first timestamp, its step."""
+        run = len(times)
         self._newest += run
         self._seen = (self._seen << run | (1 << run) - 1) & _WINDOW_MASK
         self.received += run
-        self.jitter, self._transit = jitter, transit
+        self.arrived(timestamp, times[0] * RATE)
+        jitter, due = self.jitter, times[0] * RATE + step
+        for at in times[1:]:
+            distance = at * RATE - due
+            due += distance + step
+            if distance < 0:
+                distance = -distance
+            if distance < _MAX_TRANSIT:
+                jitter += (distance - jitter) / 16
+        self.jitter, self._transit = jitter, due - timestamp - run * step
 
     def extended(self, sequence: int) -> int:
         """A number that has come lately, extended as `highest` is."""
