@@ -64,6 +64,7 @@ class Database:
             # What nearly every connection is used for: to switch there and back cost as much as half a statement.
             isolation_level="AUTOCOMMIT",
             skip_autocommit_rollback=True,
+            use_native_hstore=False,  # else each new connection looks, in a transaction, for a type nothing has
         )
         self.engine: AsyncEngine = self._plain.execution_options(isolation_level="READ COMMITTED")
 

@@ -150,7 +150,7 @@ class Proxy:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, silenced: asyncio.Event, *, is_client: bool
     ) -> None:
         while data := await reader.read(65536):
-            if is_client and b"COMMIT" in data and self.cut_after_commits:
+            if is_client and b"COMMIT\0" in data and self.cut_after_commits:
                 self.cut_after_commits -= 1
                 silenced.set()
             if silenced.is_set() and not is_client:
