@@ -146,10 +146,8 @@ class Outbox:
         claimed = [self._delivery(row) for row in rows if row["id"] is not None]
         full = len(claimed) == room
         self._start = _next_start(rows, full=full)
-        if full or (rows and rows[0]["visited"] == _HOPS):
-            self.more = True
-        else:
-            self._note_filled(rows if claimed else (), busy)
+        self.more = full or bool(rows and rows[0]["visited"] == _HOPS)
+        self._note_filled(rows if claimed else (), busy, whole=not self.more)
         self._tokens |= dict.fromkeys((delivery.id for delivery in claimed), token)
         return claimed
 
@@ -245,17 +243,18 @@ class Outbox:
             if count := await self.sweep():
                 _log.warning("outbox.unblocked_by_sweep", deliveries=count)
 
-    def _note_filled(self, rows: Sequence[RowMapping], busy: Mapping[int, int]) -> None:
-        """After a claim that has seen everything: which destinations gave all that they had room for."""
+    def _note_filled(self, rows: Sequence[RowMapping], busy: Mapping[int, int], *, whole: bool) -> None:
+        """Which destinations gave all that they had room for. `whole`: the claim has seen everything that was due."""
         given = Tally(row["destination_id"] for row in rows)
-        for id in [id for id, at in self._filled.items() if id not in given and busy.get(id, 0) < at]:
-            del self._filled[id]  # there was room, and nothing was due
+        if whole:
+            for id in [id for id, at in self._filled.items() if id not in given and busy.get(id, 0) < at]:
+                del self._filled[id]  # there was room, and nothing was due
         for row in rows:
             id, free = row["destination_id"], row["free"]
-            if given[id] < free:
-                self._filled.pop(id, None)
-            else:
+            if given[id] >= free:
                 self._filled[id] = free + busy.get(id, 0)
+            elif whole:
+                self._filled.pop(id, None)
 
     def _delivery(self, row: RowMapping) -> Delivery:
         return Delivery(

@@ -380,3 +380,15 @@ async def test_a_claim_that_had_no_room_left_leaves_more(database: Database, sea
     outbox = Outbox(database, sealer)
     assert len(await claim(outbox, room=2)) == 2
     assert outbox.more
+
+
+async def test_a_destination_that_filled_a_full_claim_is_looked_at_again(database: Database, sealer: Sealer) -> None:
+    id = await destination(database, "narrow")
+    await rows(database, "UPDATE webhook_destination SET max_in_flight = 2 WHERE id = :id", id=id)
+    await rows(database, _BULK, destination=id, account=ACCOUNT, count=3)
+    outbox = Outbox(database, sealer)
+    first, _ = await claim(outbox, room=2)
+    assert await outbox.claim(room=100, per_destination=100, busy={id: 2}) == []  # a result of another destination
+    assert not outbox.more
+    await outbox.finish([result(first)])
+    assert outbox.more
