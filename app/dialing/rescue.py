@@ -55,7 +55,9 @@ class Rescue:
         parent_record, *leg_records = (
             Record(call, self.journal, self.clock, self.url_of, goodbyes.get(call.sid)) for call in (parent, *legs)
         )
-        connected = next((leg for leg in leg_records if leg.call.is_connected and not _was_dropped(leg.call)), None)
+        # A leg that has ended while others go on was not connected: its screening, say, came to no verdict.
+        candidates = [leg for leg in leg_records if not leg.is_final] or leg_records
+        connected = next((leg for leg in candidates if leg.call.is_connected and not _was_dropped(leg.call)), None)
         for leg in leg_records:
             leg.end(outcome_of(leg.is_answered))
         await _written(leg_records)  # two writers overlap: queued with them, the parent could end before its legs

@@ -89,3 +89,21 @@ async def test_a_leg_that_lost_the_race_is_not_the_one_that_was_connected(databa
     ]
     await Rescue(journal, FakeClock()).lost(dial.parent, legs)
     assert journal[-1].facts.dial_call_sid == legs[1].sid
+
+
+async def test_a_leg_that_ended_without_a_verdict_is_not_the_one_that_was_connected(
+    database: Database, sealer: Sealer
+) -> None:
+    await place(database, sealer, legs=2)
+    queue, journal = DialQueue(database, sealer), Written()
+    worker = await queue.register(role="worker", capacity=1, sip_host="127.0.0.1", sip_port=5060)
+    [dial] = await queue.claim(worker, limit=1, max_wait=60)
+    now = datetime.now(UTC)
+    hung_up, rings = dial.legs
+    legs = [
+        replace(hung_up, status=Status.COMPLETED, reason=Reason.API, answer_time=now, end_time=now),
+        replace(rings, status=Status.RINGING),
+    ]
+    await Rescue(journal, FakeClock()).lost(dial.parent, legs)
+    facts = journal[-1].facts
+    assert (facts.dial_call_status, facts.dial_call_sid) == (Status.FAILED, rings.sid)
