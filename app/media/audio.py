@@ -96,6 +96,10 @@ class LegAudio(Audio):
         self.interrupt()
 
     @abstractmethod
+    def heard(self, at: float) -> None:
+        """A bridge, which keeps the times of its packets itself, heard the peer then; 0: it never did."""
+
+    @abstractmethod
     def way_out(self) -> Send | None:
         """How a bridge sends to the peer; None: nothing may be sent now, or something is being played."""
 

@@ -20,4 +20,5 @@ def part(leg: End) -> None:
     for relay in (leg.inflow, leg.outflow):
         if relay is not None:
             relay.settle()
+            relay.source.heard(relay.heard_at)
             relay.source.outflow = relay.target.inflow = None

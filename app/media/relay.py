@@ -46,6 +46,9 @@ class End(Protocol):
     def press(self, keys: str) -> object:
         """Press keys on this leg."""
 
+    def heard(self, at: float) -> None:
+        """A bridge heard its peer then; 0: it never did."""
+
     def way_out(self) -> Send | None:
         """How to send to the peer; None: nothing may be sent now, or something is being played."""
 

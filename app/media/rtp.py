@@ -205,14 +205,19 @@ class RtpSession(LegAudio):
             if now >= self._control.due_at:
                 self.settle()
                 self._transmit_control(self._control.report(leg, now))
-            self._chores_at = min(now + _CHORES, self._control.due_at)
+            self._chores_at = min(now + min(_CHORES, self._pool.timeout / 4), self._control.due_at)
         else:
             out.skip(frames)
             self._chores_at = 0.0
-        if self.outflow is not None and self.outflow.heard_at:
-            self._heard_at = max(self._heard_at or 0.0, self.outflow.heard_at)
+        if self.outflow is not None:
+            self.heard(self.outflow.heard_at)
         if self._receive and self._heard_at is not None:
             self._listen_for_silence(now, frames)
+
+    def heard(self, at: float) -> None:
+        """A bridge, which keeps the times of its packets itself, heard the peer then; 0: it never did."""
+        if at:
+            self._heard_at = max(self._heard_at or 0.0, at)
 
     def _begin(self) -> None:
         if not self._started or self.leg is None or self.stopped or self._loop is not None:

@@ -28,9 +28,13 @@ class Side(LegAudio):
         super().__init__(buffer, self.keys.append)
         self.sent: list[Packet] = []
         self.holds = self.refuses = False
+        self.heard_at = 0.0
         self.expected = 0  # packets that were passed on without a closer look
         self.leg = RtpLeg(Nowhere(), assoc, "192.0.2.9", 5000, dtmf=self.hear_key)
         self._sequence, self._timestamp, self.ssrc = 65_530, 0xFFFF_FF00, 7
+
+    def heard(self, at: float) -> None:
+        self.heard_at = at
 
     def way_out(self) -> Send | None:
         return None if self.holds or self.voice.busy else self._send

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from app.media.bridge import part
 from app.media.reception import Reception
 from app.media.tap import Heard
 from tests.unit.media.sides import FRAME, PCMU, Call, steps
@@ -82,3 +83,9 @@ def test_a_patient_tap_hears_many_packets_together_and_a_prompt_one_each_at_once
     call.run(5)
     assert len(prompt.told) == 35
     assert b"".join(heard[3] for heard in patient.told) == b"".join(bytes((number,)) * 160 for number in range(30))
+
+
+def test_who_is_parted_is_known_to_have_talked_until_then(call: Call) -> None:
+    call.run(10)
+    part(call.b)
+    assert call.a.heard_at == pytest.approx(call.now - FRAME)
