@@ -219,6 +219,11 @@ class Worker(Process):
     def id(self) -> int:
         return self.lease.worker_id
 
+    @property
+    def runs(self) -> list[str]:
+        """The calls in its hands, whoever owns them."""
+        return list(self.pool._dials)
+
     async def start(self) -> None:
         await self.do(self._start())
 

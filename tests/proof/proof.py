@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Iterator
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
@@ -25,7 +26,9 @@ _TIMELESS = (
 )
 
 
-def prove(url: str, *, examples: int, steps: int, derandomize: bool) -> None:
+@contextlib.contextmanager
+def stage(url: str) -> Iterator[tuple[asyncio.Runner, Database]]:
+    """A loop in which every task knows its process, and the database that they all share."""
     log.configure("critical", "json", "proof")
     with contextlib.ExitStack() as stack:
         for module, name, value in _TIMELESS:
@@ -35,6 +38,11 @@ def prove(url: str, *, examples: int, steps: int, derandomize: bool) -> None:
         runner.get_loop().set_task_factory(crewed)
         database = Database(url, name="proof")
         stack.callback(lambda: runner.run(database.close()))
+        yield runner, database
+
+
+def prove(url: str, *, examples: int, steps: int, derandomize: bool) -> None:
+    with stage(url) as (runner, database):
         run_state_machine_as_test(
             lambda: Machine(runner, database),
             settings=settings(

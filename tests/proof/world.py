@@ -155,6 +155,7 @@ class World:
         alive = {worker.name for worker in self.workers}
         for nr, was in enumerate(before):
             family = self.families[nr]
+            self.name_legs(family)  # of a Dial that began in this very step too: whether they are stored is asked below
             row = self.stored.calls[family.parent.sid]
             holder = -1 if row["due"] else row["worker_id"]
             if was.runner in alive and was.holder == holder and not was.over:
@@ -171,6 +172,8 @@ class World:
         legs = self.stored.legs(family.parent.sid)
         for dial in family.dials[1:]:
             dial.stored = dial.stored and len(legs) > _index(family, dial)
+            if not dial.stored:  # its legs were in nobody's memory but the dead one's: whoever comes to it makes others
+                dial.legs = [LegModel(leg.events, denied=leg.denied) for leg in dial.legs]
         self.name_legs(family)
         for call in family.calls:
             row = self.stored.calls[call.sid]
@@ -197,7 +200,15 @@ class World:
         for family in self.families:
             self.name_legs(family)
             self._compare(family)
+        self._compare_hands()
         self._compare_wires()
+
+    def _compare_hands(self) -> None:
+        """Who runs what: a family that the model left with nobody would go on in its worker's hands all the same."""
+        for worker in self.workers:
+            owned = [sid for sid in worker.runs if self.stored.calls[sid]["worker_id"] == worker.id]
+            known = [family.parent.sid for family in self.run_by(worker)]
+            assert sorted(owned) == sorted(known), f"worker {worker.name} runs {owned} instead of {known}"
 
     def _compare(self, family: Family) -> None:
         stored, sid = self.stored, family.parent.sid
