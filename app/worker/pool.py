@@ -135,7 +135,8 @@ class Pool:
         try:
             await dial.run()
         finally:
-            del self._dials[dial.sid]
+            if self._dials.get(dial.sid) is dial:  # else it was lost, handed back and claimed here again meanwhile
+                del self._dials[dial.sid]
             self._freed.set()
             if not self._dials:
                 self._idle.set()
