@@ -11,10 +11,19 @@ from app.calls.outcome import Reason
 from app.calls.status import Status
 from app.dialing.rescue import Rescue
 from app.store.database import Database
-from app.store.queue import DialQueue
+from app.store.queue import ClaimedDial, DialQueue
 from app.store.seal import Sealer
 from tests.integration.store.make import place
 from tests.kit.clock import FakeClock, settle
+
+
+async def claimed(database: Database, sealer: Sealer) -> ClaimedDial:
+    """A dial of two legs in the hands of a worker."""
+    await place(database, sealer, legs=2)
+    queue = DialQueue(database, sealer)
+    worker = await queue.register(role="worker", capacity=1, sip_host="127.0.0.1", sip_port=5060)
+    [dial] = await queue.claim(worker, limit=1, max_wait=60)
+    return dial
 
 
 class SlowJournal:
@@ -31,10 +40,8 @@ class SlowJournal:
 async def test_the_parent_of_a_rescued_dial_ends_when_the_last_of_its_legs_is_written(
     database: Database, sealer: Sealer
 ) -> None:
-    parent, one, other = (call.sid for call in await place(database, sealer, legs=2))
-    queue, journal = DialQueue(database, sealer), SlowJournal()
-    worker = await queue.register(role="worker", capacity=1, sip_host="127.0.0.1", sip_port=5060)
-    [dial] = await queue.claim(worker, limit=1, max_wait=60)
+    dial, journal = await claimed(database, sealer), SlowJournal()
+    parent, one, other = (call.sid for call in (dial.parent, *dial.legs))
     ending = asyncio.create_task(Rescue(journal, FakeClock()).lost(dial.parent, dial.legs))
     await settle()
     journal.waiting[one].set_result(None)
@@ -62,11 +69,7 @@ class Written(list[Change]):
 async def test_a_leg_that_was_only_screened_when_its_worker_died_counts_as_no_answer(
     database: Database, sealer: Sealer, screening: str, status: Status, told: int
 ) -> None:
-    await place(database, sealer, legs=2)
-    queue, journal = DialQueue(database, sealer), Written()
-    worker = await queue.register(role="worker", capacity=1, sip_host="127.0.0.1", sip_port=5060)
-    [dial] = await queue.claim(worker, limit=1, max_wait=60)
-    now = datetime.now(UTC)
+    dial, journal, now = await claimed(database, sealer), Written(), datetime.now(UTC)
     screened, declined = dial.legs
     legs = [
         replace(screened, status=Status.IN_PROGRESS, answer_time=now, screening=screening),
@@ -78,11 +81,7 @@ async def test_a_leg_that_was_only_screened_when_its_worker_died_counts_as_no_an
 
 
 async def test_a_leg_that_lost_the_race_is_not_the_one_that_was_connected(database: Database, sealer: Sealer) -> None:
-    await place(database, sealer, legs=2)
-    queue, journal = DialQueue(database, sealer), Written()
-    worker = await queue.register(role="worker", capacity=1, sip_host="127.0.0.1", sip_port=5060)
-    [dial] = await queue.claim(worker, limit=1, max_wait=60)
-    now = datetime.now(UTC)
+    dial, journal, now = await claimed(database, sealer), Written(), datetime.now(UTC)
     legs = [
         replace(dial.legs[0], status=Status.COMPLETED, answer_time=now, reason=Reason.LOST_RACE),
         replace(dial.legs[1], status=Status.IN_PROGRESS, answer_time=now),
@@ -94,11 +93,7 @@ async def test_a_leg_that_lost_the_race_is_not_the_one_that_was_connected(databa
 async def test_a_leg_that_ended_without_a_verdict_is_not_the_one_that_was_connected(
     database: Database, sealer: Sealer
 ) -> None:
-    await place(database, sealer, legs=2)
-    queue, journal = DialQueue(database, sealer), Written()
-    worker = await queue.register(role="worker", capacity=1, sip_host="127.0.0.1", sip_port=5060)
-    [dial] = await queue.claim(worker, limit=1, max_wait=60)
-    now = datetime.now(UTC)
+    dial, journal, now = await claimed(database, sealer), Written(), datetime.now(UTC)
     hung_up, rings = dial.legs
     legs = [
         replace(hung_up, status=Status.COMPLETED, reason=Reason.API, answer_time=now, end_time=now),
