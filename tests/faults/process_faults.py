@@ -16,7 +16,8 @@ from tests.faults.load import answers, place, surely
 from tests.faults.stage import LOOPBACK, Plan, Stage
 from tests.faults.suite import fault
 from tests.faults.verdict import Told
-from tests.kit.service import ROOT, free_port
+from tests.kit.ports import free_port, free_ports
+from tests.kit.service import ROOT
 
 
 async def mixed(stage: Stage, calls: int) -> None:
@@ -234,10 +235,10 @@ async def _waits(stage: Stage, what: str, database: dict[str, str]) -> list[str]
 def beside(stage: Stage, role: str, **settings: str) -> Iterator["subprocess.Popen[str]"]:
     """One more process of a role, on the same database, that the supervisor knows nothing of."""
     key = (stage.folder / "data" / "secret.key").read_text().strip()
-    port = free_port()
+    port, media = free_port(), free_ports(400)
     environment = {
         "DIAL_DATABASE_URL": stage.database_url, "DIAL_SECRET_KEY": key, "DIAL_SIP_PORT": str(port),
-        "DIAL_RTP_PORTS": "45000-45399", **settings,
+        "DIAL_RTP_PORTS": f"{media[0]}-{media[-1]}", **settings,
     }  # fmt: skip
     process = _start(stage, role, environment)
     lines: list[str] = []

@@ -22,7 +22,8 @@ from tests.faults.process_faults import beside
 from tests.faults.stage import Plan, Stage
 from tests.faults.suite import fault
 from tests.faults.verdict import Told
-from tests.kit.service import ROOT, free_port
+from tests.kit.ports import free_port
+from tests.kit.service import ROOT
 
 _LONGEST_LOCK = 1.0  # seconds
 _FILES = sorted((ROOT / "migrations" / "versions").glob("[0-9]*.py"))

@@ -25,7 +25,8 @@ from psycopg.rows import dict_row
 
 from app.store import migrate
 from app.store.embedded import DATABASE, EmbeddedPostgres
-from tests.kit.service import FINAL, ROOT, Service, free_port, running_service
+from tests.kit.ports import free_port, free_ports
+from tests.kit.service import FINAL, ROOT, Service, running_service
 
 LOOPBACK = "127.0.0.0/8,::1/128"
 RETRIES = "0.5,1,1,2,2,5,5,5,5,5,5,5"  # seconds: a failed attempt must not make a fault last an hour
@@ -354,12 +355,12 @@ class Plan:
 
 
 def _environment(url: str, workers: int) -> dict[str, str]:
-    low = 20_000 + secrets.randbelow(100) * 100
+    media = free_ports(400 * min(workers, 3))
     return {
         "DIAL_DATABASE_URL": url,
         "DIAL_HTTP_PORT": str(free_port()),
         "DIAL_SIP_PORT": str(free_port()),
-        "DIAL_RTP_PORTS": f"{low}-{low + 399 * workers + workers - 1}",
+        "DIAL_RTP_PORTS": f"{media[0]}-{media[-1]}",
         "DIAL_HTTP_ALLOW": LOOPBACK,
         "DIAL_SIP_ALLOW": LOOPBACK,
         "DIAL_WORKERS": str(workers),

@@ -22,6 +22,7 @@ from tests.fuzz.callees import SoundCallee
 from tests.fuzz.campaign import run
 from tests.fuzz.mutation import mutated
 from tests.fuzz.phone_target import PhoneTarget
+from tests.kit.ports import free_ports
 from tests.sip.conftest import NewBench, bench, new_bench, pytest_asyncio_loop_factories
 from tests.sip.torture import invalid, semantics, valid
 
@@ -41,7 +42,7 @@ def quiet() -> None:
 @pytest.mark.usefixtures("quiet")
 async def test_twenty_thousand_bad_datagrams_hurt_nobody(new_bench: NewBench) -> None:
     # The attacker is one source: a limit would keep most of it away from what is to be hurt.
-    target = PhoneTarget(await new_bench(ports=range(41300, 41700), rules=CallRules(inbound_rate=0)))
+    target = PhoneTarget(await new_bench(ports=free_ports(400), rules=CallRules(inbound_rate=0)))
     report = await run(target, datagrams=_DATAGRAMS, seed=4475, host=own_host())
     assert report.is_sound, "\n".join(report.lines())
     assert report.datagrams == _DATAGRAMS and report.victims > _DATAGRAMS // 1_000
@@ -51,7 +52,7 @@ async def test_twenty_thousand_bad_datagrams_hurt_nobody(new_bench: NewBench) ->
 
 @pytest.mark.usefixtures("quiet")
 async def test_calls_are_set_up_under_six_thousand_scans_a_second(new_bench: NewBench) -> None:
-    flooded = await new_bench(ports=range(41300, 41700), timing=Timing())
+    flooded = await new_bench(ports=free_ports(400), timing=Timing())
     target, callee = PhoneTarget(flooded), await SoundCallee(own_host()).open()
     callee.wanted = _CALLS
     flood = asyncio.get_running_loop().create_task(_scan(target.address))

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.service import free_port, free_port_for_sip
+from tests.kit.ports import free_port
 
 HOW_TO_GET_IT = "baresip is missing: apt-get install baresip-core"
 _MODULES = ("g711", "srtp", "account", "aufile", "aubridge", "menu", "ctrl_tcp")
@@ -78,7 +78,7 @@ def _started(program: str, folder: Path, mode: str, certificate: Path | None, en
     """Ready; when somebody else was faster to take a port that had just been free, with others."""
     said = ""
     for _ in range(10):
-        port, control = free_port_for_sip(), free_port()
+        port, control = free_port(), free_port()
         _configure(folder, port, certificate, control)
         _register(folder, port, mode=mode, encryption=encryption)
         process = subprocess.Popen(

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.service import free_port
+from tests.kit.ports import free_port
 
 HOW_TO_GET_IT = "Kamailio is missing: apt-get install kamailio"
 REALM = "kamailio.test"

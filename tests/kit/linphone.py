@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.service import free_port
+from tests.kit.ports import free_port, free_ports
 from tests.kit.sipp import is_bound
 
 HOW_TO_GET_IT = "linphone is missing: apt-get install linphone-cli"
@@ -85,7 +85,7 @@ def linphone(*, transport: str = "udp", early: bool = False) -> Iterator[Linphon
     program = _program("linphone-daemon")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        port = free_port(socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM)
+        port = free_port()
         _write(folder, port, transport, early=early)
         process = subprocess.Popen(
             [program, "--pipe", os.path.relpath(folder / "pipe", "/tmp"), "--config", str(folder / "rc")],
@@ -114,7 +114,7 @@ def _program(name: str) -> str:
 def _write(folder: Path, port: int, transport: str, *, early: bool) -> None:
     (folder / ".local" / "share" / "linphone").mkdir(parents=True)
     ports = {"udp": 0, "tcp": 0, transport: port}
-    (folder / "rc").write_text(_CONFIG.format(**ports, rtp=free_port(socket.SOCK_DGRAM), early=int(early)))
+    (folder / "rc").write_text(_CONFIG.format(**ports, rtp=free_ports(10)[0], early=int(early)))
     with wave.open(str(folder / "tone.wav"), "wb") as tone:
         tone.setparams((1, 2, 8000, 0, "NONE", ""))
         tone.writeframes(b"".join(struct.pack("<h", round(8000 * math.sin(n * 0.35))) for n in range(80_000)))

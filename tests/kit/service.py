@@ -4,7 +4,6 @@ import asyncio
 import os
 import queue
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+
+from tests.kit.ports import free_port, free_ports
 
 ROOT = Path(__file__).parents[2]
 FINAL = {"completed", "busy", "no-answer", "failed", "canceled"}
@@ -85,36 +86,16 @@ class Customer:
             await asyncio.sleep(0.02)  # polling as a customer would: plain HTTP has no signal to wait for
 
 
-def free_port(kind: int = socket.SOCK_STREAM) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def free_port_for_sip() -> int:
-    """Free for UDP and TCP, and so is the next one, for TLS."""
-    while True:
-        port = free_port()
-        try:
-            for kind, number in ((socket.SOCK_DGRAM, port), (socket.SOCK_STREAM, port), (socket.SOCK_STREAM, port + 1)):
-                with socket.socket(socket.AF_INET, kind) as probe:
-                    probe.bind(("127.0.0.1", number))
-        except (OSError, OverflowError):
-            continue
-        return port
-
-
 @contextmanager
 def running_service(data_dir: Path, *, wrapper: Sequence[str] = (), **settings: str) -> Iterator[Service]:
     """Started and ready, by the command `wrapper` if one is given; stopped with SIGTERM at the end."""
-    sip_port = free_port_for_sip()
-    low = 20_000 + (sip_port * 7) % 20_000
+    sip_port, media = free_port(), free_ports(400)
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("DIAL_")},
         "DIAL_DATA_DIR": str(data_dir),
         "DIAL_HTTP_PORT": str(free_port()),
         "DIAL_SIP_PORT": str(sip_port),
-        "DIAL_RTP_PORTS": f"{low}-{low + 399}",
+        "DIAL_RTP_PORTS": f"{media[0]}-{media[-1]}",
         **settings,
     }
     process = subprocess.Popen(

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.service import free_port
+from tests.kit.ports import free_port, free_ports
 
 HOW_TO_GET_IT = "SIPp is missing: apt-get install sip-tester"
 
@@ -78,8 +77,7 @@ def _program() -> str:
 def _started(program: str, arguments: tuple[str, ...], folder: Path) -> Sipp:
     """Bound; when somebody else was faster to take a port that had just been free, with others."""
     for tries_left in (2, 1, 0):
-        kind = socket.SOCK_STREAM if "t1" in arguments else socket.SOCK_DGRAM
-        port, media_port = free_port(kind), free_port(socket.SOCK_DGRAM)
+        port, media_port = free_port(), free_ports(10)[0]  # it takes RTP, RTCP and video
         command = [
             program, *arguments, "-i", "127.0.0.1", "-p", str(port), "-mi", "127.0.0.1", "-mp", str(media_port),
             "-nostdin", "-trace_err", "-error_file", "errors.log", "-trace_msg", "-message_file", "messages.log",

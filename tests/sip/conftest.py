@@ -20,6 +20,7 @@ from app.sip.call import SipCall
 from app.sip.conversation import Conversation
 from app.sip.phone import SipPhone
 from app.sip.transaction import Timing
+from tests.kit.ports import free_port, free_ports
 from tests.sip.peer import PATIENCE, Peer
 
 FAST = Timing(t1=0.02, t2=0.08, t4=0.1)  # 64·T1 is 1.28 s
@@ -107,13 +108,13 @@ async def new_bench() -> AsyncIterator[NewBench]:
     benches: list[Bench] = []
 
     async def make(
-        *, timing: Timing = FAST, policy: AddressPolicy | None = None, ports: range = range(41000, 41100), **more: str
+        *, timing: Timing = FAST, policy: AddressPolicy | None = None, ports: range | None = None, **more: str
     ) -> Bench:
         host = more.pop("host", "127.0.0.1")
-        media = RtpPool(host if host == "::1" else "127.0.0.1", ports, 30.0)
+        media = RtpPool(host if host == "::1" else "127.0.0.1", ports or free_ports(100), 30.0)
         phone = SipPhone(
             host=host,
-            port=0,
+            port=free_port(),
             policy=policy or loopback_only(),
             media=media,
             clock=SteadyClock(),

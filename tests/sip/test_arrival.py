@@ -10,6 +10,7 @@ from app.calls.ports import Answered, Ended
 from app.calls.status import Status
 from app.sip import build
 from app.sip.pyvoip import CallState, VoIPCall
+from tests.kit.ports import free_ports
 from tests.sip.caller import NUMBER, Caller
 from tests.sip.conftest import Bench, NewBench, answered, loopback_only, outcome_of, told
 from tests.sip.peer import Peer, row, sdp
@@ -306,7 +307,7 @@ async def test_an_invite_that_cannot_come_in_is_refused_and_nobody_hears_of_it(
 
 
 async def test_without_a_free_port_the_caller_may_try_again(new_bench: NewBench) -> None:
-    bench = await new_bench(ports=range(41200, 41202))
+    bench = await new_bench(ports=free_ports(2))
     caller = Caller(bench)
     await caller.open()
     await caller.called()

@@ -14,7 +14,7 @@ from app.sip import crypto
 from app.sip.crypto import Crypto, Srtp
 from app.sip.engine import CallRules
 from app.sip.tls import security
-from tests.kit.service import free_port
+from tests.kit.ports import free_port, free_ports
 from tests.kit.tls import Authority
 from tests.sip.caller import NUMBER, Caller, StreamCaller
 from tests.sip.conftest import Bench, NewBench, answered, outcome_of, told
@@ -153,7 +153,7 @@ async def test_a_call_to_sips_has_a_contact_that_is(
 
 async def test_a_call_over_ipv6(new_bench: NewBench) -> None:
     policy = AddressPolicy("DIAL_SIP_ALLOW", (ipaddress.ip_network("::1/128"),))
-    bench = await new_bench(host="::1", policy=policy, ports=range(41240, 41260))
+    bench = await new_bench(host="::1", policy=policy, ports=free_ports(20, "::1"))
     caller = Caller(bench, host="::1")
     await caller.open()
     leg, ok = await caller.talking(body=sdp(address="::1").replace(b"IN IP4 ::1", b"IN IP6 ::1"))

@@ -13,7 +13,7 @@ from app.sip.crypto import Srtp
 from app.sip.engine import CallRules
 from app.sip.tls import security
 from tests.kit.baresip import baresip
-from tests.kit.service import free_port
+from tests.kit.ports import free_port
 from tests.kit.tls import Authority
 from tests.sip.caller import NUMBER, Caller
 from tests.sip.conftest import NewBench, answered, outcome_of

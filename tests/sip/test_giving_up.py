@@ -6,6 +6,7 @@ from app.calls.errors import NoFreePort
 from app.calls.outcome import Reason
 from app.calls.ports import Ended, Progress
 from app.calls.status import Status
+from tests.kit.ports import free_ports
 from tests.sip.conftest import Bench, NewBench, outcome_of, told
 from tests.sip.peer import Peer
 
@@ -152,7 +153,7 @@ async def test_a_leg_that_is_hung_up_before_its_invite_sends_nothing(bench: Benc
 
 
 async def test_ports_come_back_whatever_became_of_the_leg(new_bench: NewBench, peer: Peer) -> None:
-    bench = await new_bench(ports=range(41200, 41202))
+    bench = await new_bench(ports=free_ports(2))
     for code in (486, 404, 503):
         leg = await bench.call(peer.uri)
         with pytest.raises(NoFreePort):

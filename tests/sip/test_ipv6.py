@@ -12,6 +12,7 @@ from app.calls.outcome import Reason
 from app.media.packet import Packet, pack
 from app.sip.message import SipMessage
 from app.sip.transaction import Timing
+from tests.kit.ports import free_ports
 from tests.sip.conftest import Bench, NewBench, answered, outcome_of
 from tests.sip.peer import PATIENCE, Peer, sdp
 
@@ -21,7 +22,7 @@ HOME = "::1"
 @pytest.fixture
 async def bench6(new_bench: NewBench) -> Bench:
     policy = AddressPolicy("DIAL_SIP_ALLOW", (ipaddress.ip_network("::1/128"),))
-    return await new_bench(host=HOME, policy=policy, ports=range(41200, 41240), timing=Timing())
+    return await new_bench(host=HOME, policy=policy, ports=free_ports(40, HOME), timing=Timing())
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from app.calls.ports import Ended, Progress
 from app.calls.status import Status
 from app.sip.trace import WireMessage
 from app.sip.transaction import Timing
-from tests.kit.service import free_port
+from tests.kit.ports import free_port
 from tests.kit.sipp import Sipp, sipp
 from tests.sip.conftest import Bench, NewBench, answered, outcome_of, told
 from tests.sip.peer import PATIENCE

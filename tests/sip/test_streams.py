@@ -8,6 +8,7 @@ import pytest
 from app.calls.outcome import Reason
 from app.calls.ports import Progress
 from app.calls.status import Status
+from tests.kit.ports import free_port
 from tests.sip.conftest import Bench, answered, outcome_of, told
 from tests.sip.peer import PATIENCE, Peer, TcpPeer, sdp
 
@@ -146,8 +147,8 @@ async def test_a_stream_of_junk_is_cut_and_the_next_call_works(bench: Bench, tcp
 
 
 async def test_a_long_invite_tries_tcp_when_no_transport_was_written(bench: Bench) -> None:
-    udp = await Peer().open()
-    tcp = await TcpPeer().open(udp.port)
+    port = free_port()
+    udp, tcp = await Peer().open(port), await TcpPeer().open(port)
     await bench.call(uri(udp, f"?{LONG}"))
     invite = await tcp.expect("INVITE")
     assert (invite.first("via") or "").startswith("SIP/2.0/TCP ")
@@ -165,8 +166,8 @@ async def test_a_long_invite_falls_back_to_udp(bench: Bench, peer: Peer) -> None
 
 
 async def test_a_long_invite_stays_on_the_transport_that_was_written(bench: Bench) -> None:
-    udp = await Peer().open()
-    tcp = await TcpPeer().open(udp.port)
+    port = free_port()
+    udp, tcp = await Peer().open(port), await TcpPeer().open(port)
     await bench.call(uri(udp, f";transport=udp?{LONG}"))
     await udp.expect("INVITE")
     assert tcp.connections == 0

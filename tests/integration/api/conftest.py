@@ -34,7 +34,7 @@ from app.store.queue import DialQueue
 from app.store.recordings import RecordingRows
 from app.store.seal import Sealer
 from app.store.trace import TraceStore
-from tests.kit.service import free_port
+from tests.kit.ports import free_port
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 

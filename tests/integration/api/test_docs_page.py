@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from tests.integration.api.conftest import Api
 from tests.kit.browser import page
-from tests.kit.service import free_port
+from tests.kit.ports import free_port
 
 
 @pytest.mark.browser

@@ -23,7 +23,7 @@ from app.trace.redact import redact
 from app.worker import tap as tapping
 from app.worker.tap import MESSAGES_PER_LEG, OCTETS_PER_LEG, Tap
 from tests.integration.store.make import Proxy, rows, value
-from tests.kit.service import free_port
+from tests.kit.ports import free_port
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 

@@ -25,6 +25,7 @@ from app.worker.sweep import Sweep
 from tests.integration.dialing.stage import PARENT_EVENTS, OnStage, Stage, dial, staged
 from tests.integration.store.make import changes as open_changes
 from tests.integration.store.make import rows
+from tests.kit.ports import free_port, free_ports
 from tests.sip.peer import Peer
 
 NewPhone = Callable[[], Awaitable[SipPhone]]
@@ -46,8 +47,8 @@ async def new_phone() -> AsyncIterator[NewPhone]:
 
     async def make() -> SipPhone:
         policy = AddressPolicy("DIAL_SIP_ALLOW", (ip_network("127.0.0.0/8"),))
-        media = RtpPool("127.0.0.1", range(41200, 41300), 30.0)
-        phones.append(SipPhone(host="127.0.0.1", port=0, policy=policy, media=media, clock=SteadyClock()))
+        media = RtpPool("127.0.0.1", free_ports(100), 30.0)
+        phones.append(SipPhone(host="127.0.0.1", port=free_port(), policy=policy, media=media, clock=SteadyClock()))
         await phones[-1].start()
         return phones[-1]
 

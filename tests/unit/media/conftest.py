@@ -7,12 +7,11 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import pytest
 import uvloop
 
-from app.calls.errors import NoFreePort
 from app.media.packet import Packet, pack, unpack
-from app.media.ports import PortPool
 from app.media.pyvoip import PayloadType
 from app.media.rtp import RtpPool, RtpSession
 from app.media.ticker import Ticker
+from tests.kit.ports import free_ports
 
 ASSOC = {0: PayloadType.PCMU, 101: PayloadType.EVENT}
 
@@ -80,23 +79,6 @@ class Beats:
                 self._waiting.remove(entry)
         if not self._waiting:
             self._ticker.discard(self)
-
-
-def free_ports(count: int, host: str = "127.0.0.1") -> range:
-    """A stretch of `count` ports that nobody had a moment ago, below the kernel's own choice."""
-    for first in range(20_000, 32_000, 100):
-        pool = PortPool(host, range(first, first + count))
-        pairs = []
-        try:
-            pairs = [pool.bind() for _ in range(pool.idle)]
-        except (OSError, NoFreePort):
-            continue
-        finally:
-            for pair in pairs:
-                pool.give_back(pair)
-        if len(pairs) == count // 2:
-            return range(first, first + count)
-    raise RuntimeError("no free ports on this machine")
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:

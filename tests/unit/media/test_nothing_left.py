@@ -14,7 +14,7 @@ from app.media.pyvoip import PayloadType
 from app.media.recorder import WavRecorder
 from app.media.rtp import RtpPool, RtpSession
 from app.media.ticker import Ticker
-from tests.unit.media.conftest import free_ports
+from tests.kit.ports import free_ports
 
 LIVES = 1000
 LEGS = 3
