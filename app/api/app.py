@@ -12,7 +12,7 @@ from app.api import calls, deliveries, dials, docs, events, health, numbers, ope
 from app.api.answers import Json
 from app.api.auth import Authentication
 from app.api.capacity import Admission
-from app.api.limits import BodyLimits
+from app.api.limits import BodyLimits, DatabaseLimit
 from app.api.metrics import Counted
 from app.api.parts import ApiParts
 from app.api.problems import Problems, Refused, answer_to
@@ -22,8 +22,9 @@ from app.rcml.codes import Code
 def create_app(parts: ApiParts) -> FastAPI:
     """Ready to be served. ``app.state.streams.stopping`` ends the event streams."""
     app = _application(parts)
-    # The last one added is the outermost: count, watch the body, answer problems, then authenticate.
+    # The last one added is the outermost: count, watch the body, answer problems, bound the asking, authenticate.
     app.add_middleware(Authentication, accounts=parts.accounts, links=parts.links)
+    app.add_middleware(DatabaseLimit)
     app.add_middleware(Problems)
     app.add_middleware(BodyLimits)
     app.add_middleware(Counted)

@@ -1,6 +1,5 @@
 """Who asks: HTTP Basic with the account's sid and token on every path that is not public, or a recording's link."""
 
-import asyncio
 import base64
 import binascii
 import hashlib
@@ -12,14 +11,15 @@ from urllib.parse import parse_qs
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.api.limits import DATABASE_SECONDS
 from app.api.problems import Refused
 from app.calls.errors import Unavailable
 from app.calls.sid import AccountSid
 from app.rcml.codes import Code
 from app.recordings.links import Links
-from app.store.accounts import Accounts
+from app.runtime.patience import Shared, waiting
+from app.store.accounts import Account, Accounts
 
-PATIENCE = 1.9  # seconds for the database, so that 503 comes within 2
 _PUBLIC = frozenset({"/healthz", "/readyz", "/docs", "/openapi.json"})
 _RECORDING = re.compile(r"/v1/recordings/(RE[0-9a-f]{32})\.wav\Z")
 _OPENED = "opened_by_link"
@@ -37,6 +37,7 @@ class Authentication:
         self._accounts = accounts
         self._links = links
         self._known: dict[bytes, tuple[float, AccountSid]] = {}
+        self._asked: dict[bytes, Shared[Account | None]] = {}  # right now, each for all who log in alike
         self._secret = secrets.token_bytes(32)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,8 +73,8 @@ class Authentication:
         if until > time.monotonic():
             return account
         try:
-            async with asyncio.timeout(PATIENCE):
-                found = await self._accounts.authenticate(sid, token)
+            async with waiting(DATABASE_SECONDS):
+                found = await self._asked.setdefault(key, Shared(lambda: self._ask(key, sid, token)))()
         except TimeoutError as error:
             raise Unavailable("the database did not answer in time") from error
         if found is None:
@@ -82,6 +83,13 @@ class Authentication:
             self._known.clear()
         self._known[key] = (time.monotonic() + _REMEMBERED_SECONDS, found.sid)
         return found.sid
+
+    async def _ask(self, key: bytes, sid: str, token: str) -> Account | None:
+        try:
+            async with waiting(DATABASE_SECONDS):
+                return await self._accounts.authenticate(sid, token)
+        finally:
+            del self._asked[key]
 
 
 def opened_by_link(scope: Scope) -> str | None:

@@ -1,16 +1,16 @@
 """Whether a dial request would be taken in time; asks the database at most a few times a second."""
 
-import asyncio
 import math
 import time
 
+from app.api.limits import DATABASE_SECONDS
 from app.api.problems import Refused
 from app.calls.errors import Unavailable
 from app.rcml.codes import Code
+from app.runtime.patience import Shared, waiting
 from app.store.queue import Capacity, DialQueue
 
 FRESH_SECONDS = 0.25
-PATIENCE = 1.9  # seconds for the database, so that 503 comes within 2
 _MAX_RETRY_AFTER = 30  # seconds
 
 # The recent rate tells of the last seconds. Who lets requests wait for longer than that wants a queue: full workers
@@ -29,7 +29,7 @@ class Admission:
         self._failure: Unavailable | None = None
         self._seen_at = -math.inf
         self._admitted = 0  # since then: others like it wait already, though the database did not say so
-        self._asking = asyncio.Lock()
+        self._asking = Shared(self._ask)
 
     async def admit(self) -> None:
         """Raises Refused (no-worker, no-capacity) and Unavailable."""
@@ -44,16 +44,19 @@ class Admission:
 
     async def capacity(self) -> Capacity:
         """As it was a quarter of a second ago at most; one question for all who ask at once."""
-        async with self._asking:
-            if time.monotonic() - self._seen_at > FRESH_SECONDS:
-                await self._ask()
+        if time.monotonic() - self._seen_at > FRESH_SECONDS:
+            try:
+                async with waiting(DATABASE_SECONDS):
+                    await self._asking()
+            except TimeoutError as error:
+                raise Unavailable("the database did not answer in time") from error
         if self._seen is None:
             raise self._failure or Unavailable("the database is not available")
         return self._seen
 
     async def _ask(self) -> None:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with waiting(DATABASE_SECONDS):
                 self._seen, self._failure = await self._queue.capacity(), None
         except (Unavailable, TimeoutError) as error:
             failure = error if isinstance(error, Unavailable) else Unavailable("the database did not answer in time")

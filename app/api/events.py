@@ -11,6 +11,7 @@ from starlette.responses import Response, StreamingResponse
 
 from app.api.answers import Json
 from app.api.calls import find_call
+from app.api.limits import DATABASE_SECONDS
 from app.api.operations import LIST_EVENTS
 from app.api.parameters import no_parameters
 from app.api.parts import ApiParts
@@ -21,6 +22,7 @@ from app.calls.errors import Unavailable
 from app.calls.event import Event
 from app.calls.status import FINAL
 from app.rcml.codes import Code
+from app.runtime.patience import begun
 from app.store.calls import StoredEvent
 
 EVENT_STREAM = "text/event-stream"
@@ -83,7 +85,8 @@ def add_routes(router: APIRouter, parts: ApiParts, streams: Streams) -> None:
 
 async def _events(call: Call, parts: ApiParts) -> list[StoredEvent]:
     try:
-        return await parts.calls.events(call.sid)
+        with begun(DATABASE_SECONDS):  # each look anew: a stream is a request that lasts
+            return await parts.calls.events(call.sid)
     except Unavailable:  # the stream outlives it, and says later what it missed
         return []
 

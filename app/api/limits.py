@@ -1,4 +1,4 @@
-"""How much body is read and how long it may take; counts bytes and knows nothing of what they say."""
+"""How much body is read, how long it may take, and how long the database; knows nothing of what either says."""
 
 import asyncio
 
@@ -6,9 +6,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.problems import Refused
 from app.rcml.codes import Code
+from app.runtime.patience import begun
 
 MAX_BODY = 64 * 1024  # bytes
 MAX_SECONDS = 15.0  # from the first byte asked for to the last
+DATABASE_SECONDS = 1.8  # for all that a request asks it, so that 503 comes within 2
 
 
 class BodyLimits:
@@ -30,6 +32,17 @@ class BodyLimits:
             await send(message)
 
         await self._app(scope, bounded.receive, watch)
+
+
+class DatabaseLimit:
+    """One patience for a whole request: who it is, whether there is room and what is stored are asked one by one."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with begun(DATABASE_SECONDS):
+            await self._app(scope, receive, send)
 
 
 class _Bounded:

@@ -1,6 +1,5 @@
 """The way to PostgreSQL: the pool, its time limits and what is tried again by itself. Knows no table."""
 
-import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable
@@ -12,6 +11,7 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from app.calls.errors import Unavailable
+from app.runtime.patience import waiting
 from app.store.connection import Connection
 from app.store.failure import AWAY, is_collision, is_cut, is_transient, unavailable
 from app.store.listener import Listener
@@ -72,14 +72,15 @@ class Database:
         """`work` in one transaction, again when a collision or a cut connection ended it. Raises Unavailable.
 
         After a cut nobody knows whether the COMMIT was done, so `work` must be right when it runs a second time.
-        `seconds` bounds one try: a server that hangs is as good as one that is away. `one` says that `work` is a
+        `seconds` bounds one try, and the patience of whoever is served all of them: a server that hangs is as good as
+        one that is away. `one` says that `work` is a
         single statement: that is a transaction by itself, in one round trip instead of three.
         """
         begin = self._plain.connect if one else self.engine.begin
         started = time.monotonic()
         for left in reversed(range(_TRIES)):
             try:
-                async with asyncio.timeout(seconds), begin() as connection:
+                async with waiting(seconds), begin() as connection:
                     return await work(connection)
             except AWAY as error:
                 again = is_collision(error) or is_cut(error)

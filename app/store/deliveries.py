@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.calls.callback import HttpMethod
 from app.calls.errors import NotFound
 from app.calls.sid import AccountSid, CallSid, MessageId
+from app.runtime.patience import renewed
 from app.store.database import Database
 from app.store.seal import Sealer
 from app.store.statement import statement
@@ -179,6 +180,7 @@ class Deliveries:
 
         while ids := await self._database.run(work):
             count += len(ids)
+            renewed()
             chosen["after"] = ids[-1]  # ids only grow: what is delivered again meanwhile is not met again
         return count
 

@@ -1,6 +1,5 @@
 """Stores dial requests, many in one commit: a parent, its legs and its idempotency key, all or nothing."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -11,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.calls.call import NewCall
 from app.calls.errors import KeyConflict, TooManyCalls, Unavailable
 from app.calls.sid import AccountSid, CallSid
+from app.runtime.patience import waiting
 from app.store.allowance import Allowance, Wanted
 from app.store.database import Database
 from app.store.group import Batch, Group
@@ -134,7 +134,7 @@ class Placing:
         """
         request = _Request(calls, idempotency)
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with waiting(PATIENCE):
                 return await self._group.put(request, request.root)
         except TimeoutError as error:
             raise Unavailable("the database did not answer in time") from error

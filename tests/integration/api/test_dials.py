@@ -13,6 +13,7 @@ from app.dialing.place import Place
 from app.rcml import parse, serial
 from app.rcml.fields import Rules
 from app.rcml.plan import Dial, Where
+from app.store.accounts import Account, Accounts
 from app.store.allowance import Allowance
 from app.store.database import Database
 from app.store.placing import Placing
@@ -259,6 +260,46 @@ async def test_a_database_that_is_away_is_503_with_retry_after(api: Api) -> None
         answer = await client.post("/v1/dials", json=BODY)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "3")
     assert answer.json()["errors"][0]["code"] == "unavailable"
+
+
+class Slow(DialQueue, Accounts):
+    """Queue and accounts whose database takes its time over each answer, and may never give one."""
+
+    def __init__(self, seconds: float, accounts: Accounts) -> None:
+        self.seconds = seconds
+        self.accounts = accounts
+        self.asked = 0
+
+    async def capacity(self) -> Capacity:
+        self.asked += 1
+        await asyncio.sleep(self.seconds)
+        return LOADS[0][0]
+
+    async def authenticate(self, sid: str, token: str) -> Account | None:
+        self.asked += 1
+        await asyncio.sleep(self.seconds)
+        return await self.accounts.authenticate(sid, token)
+
+
+async def test_a_request_has_one_patience_for_all_that_it_asks_the_database(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = Slow(0.2, api.parts.accounts)
+    for seconds, status in ((0.3, 503), (60.0, 202)):  # each answer is soon enough, both together are not
+        monkeypatch.setattr("app.api.limits.DATABASE_SECONDS", seconds)
+        async with api.with_parts(queue=slow, accounts=slow) as client:
+            answer = await client.post("/v1/dials", json=BODY)
+        assert answer.status_code == status
+    assert await stored(api.parts.database) == 2
+
+
+async def test_who_asks_at_once_asks_once_and_nobody_waits_for_ever(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.api.limits.DATABASE_SECONDS", 0.3)
+    silent = Slow(3600, api.parts.accounts)
+    async with api.with_parts(accounts=silent) as client:
+        answers = await asyncio.gather(*(client.post("/v1/dials", json=BODY) for _ in range(3)))
+    assert [(answer.status_code, answer.headers["retry-after"]) for answer in answers] == [(503, "1")] * 3
+    assert silent.asked == 1
 
 
 async def test_what_an_account_may_not_place_is_a_429(api: Api, database: Database, sealer: Sealer) -> None:

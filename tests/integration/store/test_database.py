@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.calls.errors import Unavailable
+from app.runtime.patience import begun
 from app.store.calls import CallReads
 from app.store.database import Database
 from app.store.seal import Sealer
@@ -56,6 +57,21 @@ async def test_a_pool_that_is_used_up_is_unavailable_within_five_seconds(databas
             await database.ping()
         assert time.monotonic() - started < 5
     await database.close()
+
+
+async def test_whoever_is_served_waits_no_longer_than_patience_lasts(database_url: str) -> None:
+    database = Database(database_url, pool_size=1)
+    with begun(0.1):
+        for _ in range(2):
+            with pytest.raises(Unavailable):  # or it would last a minute
+                await database.run(_sleep)
+    assert await value(database, "SELECT 1") == 1
+    await database.close()
+
+
+async def _sleep(connection: AsyncConnection) -> None:
+    await connection.execute(text("SET LOCAL statement_timeout = 0"))
+    await connection.execute(text("SELECT pg_sleep(60)"))
 
 
 async def test_a_server_that_hangs_is_unavailable(database_url: str) -> None:
