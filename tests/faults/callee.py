@@ -17,6 +17,7 @@ import secrets
 import signal
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 from app.demo.talk import answer_sdp
@@ -66,11 +67,11 @@ class Hearing(asyncio.DatagramProtocol):
         self._last[addr] = now
         self._packets[addr] = self._packets.get(addr, 0) + 1
 
-    def take_lately(self) -> tuple[int, float]:
-        """Packets since the last time, and the 99th percentile (ms) of how far their gaps were from 20 ms."""
-        late, packets = sorted(self._late), self.lately
+    def take_lately(self) -> tuple[int, dict[str, int]]:
+        """Packets since the last time, and how many gaps were so many tenths of a millisecond away from 20 ms."""
+        late, packets = Counter(str(int(one * 10_000)) for one in self._late), self.lately
         self._late, self.lately = [], 0
-        return packets, round(late[len(late) * 99 // 100] * 1000, 1) if late else 0.0
+        return packets, dict(late)
 
     def take(self, peer: Peer | None) -> tuple[int, float]:
         """Packets and the longest gap (s) of `peer`, which is forgotten: its port may serve another call next."""
@@ -342,10 +343,12 @@ async def _main(path: Path) -> None:
         try:
             await asyncio.wait_for(stop.wait(), 1)
         except TimeoutError:
-            packets, jitter = callee.hearing.take_lately()
+            packets, late = callee.hearing.take_lately()
             if packets or talked:
-                callee.log.write("rtp", packets=packets, jitter=jitter)
+                callee.log.write("rtp", packets=packets, late=late)
             talked = packets
+            if callee.line.done:
+                callee.log.write("line", **callee.line.done)
     orders.cancel()
 
 

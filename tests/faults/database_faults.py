@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from tests.faults.api_faults import well_again
-from tests.faults.load import Steady, answers, place, wrong_answers
+from tests.faults.load import Steady, answers, place, refused_soon, wrong_answers
 from tests.faults.stage import Stage
 from tests.faults.suite import fault
 from tests.faults.verdict import Told
@@ -31,7 +31,7 @@ async def restart(stage: Stage, calls: int) -> Told:
             started = time.monotonic()
             await well_again(stage)
             slowest = max(slowest, time.monotonic() - started)
-    problems += wrong_answers(stage, within=2.5)
+    problems += wrong_answers(stage)
     if slowest > 5:
         problems.append(f"well again only after {slowest:.1f} s")
     ended = [entry for entry in stage.callee.entries() if entry["what"] in ("BYE", "CANCEL")]
@@ -55,10 +55,11 @@ async def away(stage: Stage, calls: int) -> Told:
             health, ready = await stage.status("/healthz"), await stage.status("/readyz")
             if (health, ready) != (200, 503):
                 problems.append(f"healthz {health}, readyz {ready} while it was away")
+            problems += await refused_soon(stage, "/v1/calls")
             await asyncio.sleep(2)
     taken = len(stage.placed) - calls
     problems += [f"{taken} requests were taken while it was away"] if taken else []
-    problems += wrong_answers(stage, within=2.5)
+    problems += wrong_answers(stage)
     stage.server.start()
     await well_again(stage)
     await place(stage, 3, "r50-t200")
@@ -83,7 +84,7 @@ async def terminated(stage: Stage, calls: int) -> Told:
             rows = await stage.rows(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {OURS}")
             cut += len(rows)
             await asyncio.sleep(1)
-    return Told(problems=wrong_answers(stage, within=2.5), notes=[answers(stage), f"{cut} connections cut"])
+    return Told(problems=wrong_answers(stage), notes=[answers(stage), f"{cut} connections cut"])
 
 
 @fault("listen-killed", calls=5)

@@ -39,7 +39,7 @@ async def soak(stage: Stage, calls: int) -> Told:
             kept.append(await samples(stage))
     after = await _at_rest(stage)
     late = [one for one in kept if next(iter(one.values())).at - started > min(120, calls / 10)]
-    problems, notes = wrong_answers(stage, within=2.5), [answers(stage)]
+    problems, notes = wrong_answers(stage), [answers(stage)]
     for name in before:
         rise = slope([one[name] for one in late])
         problems += [f"{name}: RSS rises by {rise:.2f} MiB/min"] if rise >= _MIB_PER_MINUTE else []
@@ -73,7 +73,7 @@ async def ports_20(stage: Stage, calls: int) -> Told:
     notes = [answers(stage), ", ".join(f"{row['status']}/{row['reason']}×{row['n']}" for row in odd)]
     usual = {"callee-hangup", "busy", "timeout", "unreachable"}
     problems = [f"{row['n']} ended {row['status']}/{row['reason']}" for row in odd if row["reason"] not in usual]
-    return Told(problems=[*problems, *wrong_answers(stage, within=2.5)], notes=notes)
+    return Told(problems=[*problems, *wrong_answers(stage)], notes=notes)
 
 
 @fault("descriptors-256", calls=300, plan=Plan(wrapper=("prlimit", "--nofile=256:256")), DIAL_MAX_WAIT="60")
@@ -92,7 +92,7 @@ async def descriptors(stage: Stage, calls: int) -> Told:
     async with Health(stage) as health:
         await place(stage, 20, "r50-t500")
     problems = ["a process died"] if pids != [stage.pids(role) for role in ("api", "worker", "webhooks")] else []
-    problems += [*wrong_answers(stage, within=2.5, nobody=True), *health.problems()]
+    problems += [*wrong_answers(stage, nobody=True), *health.problems()]
     await stage.until_final(90)
     ends = await stage.rows("SELECT status, reason, count(*) AS n FROM calls GROUP BY 1, 2 ORDER BY 1, 2")
     notes = [answers(stage), f"well again after {again:.1f} s", _listed(ends)]
@@ -118,7 +118,7 @@ async def stdout_blocked(stage: Stage, calls: int) -> Told:
         process.terminate()
         code = await asyncio.to_thread(process.wait, 30)
     await stage.start_again()
-    problems = [*health.problems(), *wrong_answers(stage, within=2.5)]
+    problems = [*health.problems(), *wrong_answers(stage)]
     problems += [f"exit status {code} at SIGTERM"] if code else []
     return Told(problems=problems, notes=[answers(stage), f"/healthz p99 {health.p99:.0f} ms"])
 
@@ -171,5 +171,5 @@ async def _names(stage: Stage, calls: int, notes: list[str]) -> list[str]:
         " AND (reason <> 'callee-hangup' OR start_time - created_at > interval '2 seconds')"
     )
     notes.append(f"/healthz p99 {health.p99:.0f} ms")
-    problems = [*health.problems(), *wrong_answers(stage, within=2.5)]
+    problems = [*health.problems(), *wrong_answers(stage)]
     return problems + ([f"{late[0]['n']} calls to addresses were late or lost"] if late[0]["n"] else [])

@@ -8,6 +8,7 @@ import json
 import random
 import struct
 import sys
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -25,16 +26,22 @@ class Line:
     def __init__(self) -> None:
         self.cut = False
         self._loss = self._twice = self._late = 0.0
+        self.done: Counter[str] = Counter()  # datagrams, and what became of them
 
     def obey(self, order: dict[str, float]) -> None:
         self.cut = bool(order.get("cut", False))
         self._loss, self._twice, self._late = (order.get(name, 0.0) for name in ("loss", "twice", "late"))
 
     def carry(self, deliver: Deliver, data: bytes, peer: Peer) -> None:
+        self.done["datagrams"] += 1
         if self.cut or random.random() < self._loss:
+            self.done["lost"] += 1
             return
-        for _ in range(2 if random.random() < self._twice else 1):
+        again = random.random() < self._twice
+        self.done["twice"] += again
+        for _ in range(2 if again else 1):
             if random.random() < self._late:
+                self.done["late"] += 1
                 asyncio.get_running_loop().call_later(random.uniform(0, _LATE), deliver, data, peer)
             else:
                 deliver(data, peer)

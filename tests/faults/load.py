@@ -13,6 +13,7 @@ import httpx
 
 from tests.faults.stage import Stage
 
+SOON = 2.0  # seconds to a 503
 _AT_ONCE = 10
 
 
@@ -160,6 +161,15 @@ async def statuses(stage: Stage, **wanted: str) -> list[str]:
     return [f"{row['n']} {row['script']} ended {row['status']}/{row['reason']}" for row in wrong]
 
 
+async def refused_soon(stage: Stage, path: str) -> list[str]:
+    """A problem unless a GET is answered 503, in time, and with when to come again."""
+    started = time.monotonic()
+    answer = await stage.http.get(f"{stage.service.url}{path}", auth=stage.auth)
+    took = time.monotonic() - started
+    soon = answer.status_code == 503 and answer.headers.get("Retry-After", "").isdigit() and took <= SOON
+    return [] if soon else [f"GET {path} was answered {answer.status_code} after {took:.1f} s"]
+
+
 def answers(stage: Stage) -> str:
     """How often each status was answered, and how long the slowest answer took."""
     counts = Counter(status for status, _ in stage.latencies)
@@ -169,7 +179,7 @@ def answers(stage: Stage) -> str:
     return f"answers {said}, slowest {slowest:.1f} s"
 
 
-def wrong_answers(stage: Stage, *, within: float, nobody: bool = False) -> list[str]:
+def wrong_answers(stage: Stage, *, within: float = SOON, nobody: bool = False) -> list[str]:
     """Anything but a 202 or a 503, and a 503 that took longer than `within` seconds or has no Retry-After."""
     problems = [f"{stage.never_again} × 503 without Retry-After"] if stage.never_again else []
     odd = Counter(status for status, _ in stage.latencies if status not in ((202, 503, 0) if nobody else (202, 503)))

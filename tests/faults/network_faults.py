@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 
 from tests.faults.load import Health, place, statuses
 from tests.faults.stage import Entry, Stage
@@ -27,9 +28,34 @@ async def lossy(stage: Stage, calls: int) -> Told:
     )
     repeated = stage.callee.count("INVITE again") + stage.callee.count("BYE again")
     await stage.pause(5)  # a BYE or its answer may still be on its way
-    return Told(
-        ordered=False, problems=problems, notes=[f"{repeated} INVITEs and BYEs came again", *await _ends(stage)]
+    await stage.until_delivered(30)
+    problems += await _told_once(stage, calls)
+    line = [one for one in stage.callee.entries() if one["what"] == "line"][-1]
+    lost, twice, late = (line[what] / line["datagrams"] for what in ("lost", "twice", "late"))
+    problems += [f"only {lost:.0%} of the datagrams were lost"] if lost < 0.18 else []
+    notes = [
+        f"of {line['datagrams']} datagrams {lost:.0%} lost, {twice:.0%} repeated, {late:.0%} late",
+        f"{repeated} INVITEs and BYEs came again", *await _ends(stage),
+    ]  # fmt: skip
+    return Told(problems=problems, notes=notes)
+
+
+async def _told_once(stage: Stage, legs: int) -> list[str]:
+    """So many legs, and of each its events: stored once, owed once, accepted once. A lost 180 is nobody's event."""
+    rows = await stage.rows(
+        "SELECT substring(to_uri FROM 'sip:([^@-]+)') AS script, array_agg(e.type ORDER BY e.seq) AS types"
+        " FROM calls c JOIN call_event e ON e.call_sid = c.sid WHERE parent_sid IS NOT NULL GROUP BY c.sid, to_uri"
     )
+    problems = [] if len(rows) == legs else [f"{len(rows)} legs have events, {legs} were placed"]
+    answered, refused = ["initiated", "answered", "completed"], ["initiated", "completed"]
+    odd = 0
+    for row in rows:
+        unanswered = row["script"] in ("busy", "forever")
+        odd += [one for one in row["types"] if one != "ringing"] != (refused if unanswered else answered)
+    twice = Counter(entry["id"] for entry in stage.receiver.entries())
+    again = sum(count > 1 for count in twice.values())
+    problems += [f"{odd} legs whose events are not what became of them"] if odd else []
+    return problems + ([f"{again} events came more than once"] if again else [])
 
 
 async def _ends(stage: Stage) -> list[str]:

@@ -42,7 +42,7 @@ async def deliveries(stage: Stage, calls: int) -> Told:
         90,
     )
     shown = await stage.http.get(f"{stage.service.url}/v1/deliveries?state=dead", auth=stage.auth)
-    problems = wrong_answers(stage, within=2.5)
+    problems = wrong_answers(stage)
     problems += [] if shown.text.count("poison") >= len(_POISON) else ["the dead ones are not shown"]
     problems += _alive(stage, pids)
     notes = [answers(stage), f"{dead[0]['n']} of {len(_POISON)} dead after at least {dead[0]['least']} attempts"]
@@ -65,7 +65,7 @@ async def poison_calls(stage: Stage, calls: int) -> Told:
     ends = await stage.rows("SELECT sid, status, reason FROM calls WHERE sid = ANY(%s)", sids)
     by_sid = {row["sid"]: (row["status"], row["reason"]) for row in ends}
     wrong = [by_sid[sid] for sid in sids[:2] if by_sid[sid] != ("failed", "document-error")]
-    problems = [*wrong_answers(stage, within=2.5), *_alive(stage, pids), *(f"ended {one}" for one in wrong)]
+    problems = [*wrong_answers(stage), *_alive(stage, pids), *(f"ended {one}" for one in wrong)]
     return Told(problems=problems, notes=[answers(stage)])
 
 

@@ -56,7 +56,7 @@ async def connections_used_up(stage: Stage, calls: int) -> Told:
             await stage.pause(3)
     finally:
         await control.close()
-    problems = wrong_answers(stage, within=2.5)
+    problems = wrong_answers(stage)
     problems += [f"well again only after {again:.1f} s"] if again > 5 else []
     notes = [answers(stage), f"{len(taken)} connections taken, well again after {again:.1f} s"]
     return Told(ordered=False, problems=problems, notes=notes)
@@ -83,7 +83,7 @@ async def tables_locked(stage: Stage, calls: int) -> Told:
                 await lock.rollback()
             await stage.pause(3)
     dropped = stage.callee.count("BYE") - _hung_up_by_callee(stage)
-    problems = [*wrong_answers(stage, within=2.5), *health.problems()]
+    problems = [*wrong_answers(stage), *health.problems()]
     problems += [f"{dropped} live calls were dropped"] if dropped > 0 else []
     lost = await stage.rows("SELECT count(*) AS n FROM calls WHERE reason = 'worker-lost'")
     problems += [f"{lost[0]['n']} calls lost"] if lost[0]["n"] else []
@@ -113,7 +113,7 @@ async def read_only(stage: Stage, calls: int) -> Told:
         await well_again(stage)
         again = time.monotonic() - started
         await stage.pause(3)
-    problems = wrong_answers(stage, within=2.5)
+    problems = wrong_answers(stage)
     if not any(status == 503 for status, _ in stage.latencies):
         problems.append("nobody was refused")
     notes = [answers(stage), f"well again after {again:.1f} s"]

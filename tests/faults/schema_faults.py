@@ -101,7 +101,7 @@ class _Seen:
 
     def told(self, problems: Sequence[str] = ()) -> Told:
         waited = self.locks.seconds
-        found = [*self.problems, *problems, *wrong_answers(self.stage, within=2.5)]
+        found = [*self.problems, *problems, *wrong_answers(self.stage)]
         found += [f"somebody waited {waited:.1f} s for a lock"] if waited >= _LONGEST_LOCK else []
         longest = f"the longest wait for a lock {waited * 1000:.0f} ms"
         notes = [answers(self.stage), f"{self.what}, {self.steps} steps, {longest}"]

@@ -33,6 +33,7 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return
     server = EmbeddedPostgres(base / "postgres", durable=False)
     url = server.start()
+    _bound_logins(url)
     _make_template(url)
     try:
         yield url
@@ -96,6 +97,13 @@ def _shared(folder: Path) -> str:
                     raise RuntimeError("the test database did not start")
                 time.sleep(0.05)  # another process writes the file
         return kept.read_text()
+
+
+def _bound_logins(server: str) -> None:
+    """A client that dies while it logs in holds up every CREATE and DROP DATABASE for this long; 60 s by default."""
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET authentication_timeout = '10s'")
+        connection.execute("SELECT pg_reload_conf()")
 
 
 def _keep(folder: Path, session: int) -> None:

@@ -82,6 +82,7 @@ class Throng:
                 "UPDATE worker SET lease_until = now() - interval '1 s' WHERE id = :id",
                 id=self._chance.choice(world.workers).id,
             )
+        await world.place(ALL_EVENTS, [DialSpec((_LEG,), 20, 60)])  # nobody takes this one from whoever claims it
         self._is_trouble = False
         await asyncio.Event().wait()
 

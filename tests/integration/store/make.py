@@ -114,6 +114,7 @@ class Proxy:
         self.cut_after_commits = 0  # how many COMMITs get no answer
         self.open = True
         self._writers: set[asyncio.StreamWriter] = set()
+        self._served: set[asyncio.Task[None] | None] = set()
 
     async def __aenter__(self) -> "Proxy":
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -123,7 +124,12 @@ class Proxy:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        """Nothing is left half open: a server process that waits for a password holds up every DROP DATABASE."""
         self._server.close()
+        self.cut()
+        for task in filter(None, list(self._served)):
+            task.cancel()
+            await asyncio.wait([task])
         self.cut()
 
     def cut(self) -> None:
@@ -135,6 +141,7 @@ class Proxy:
         if not self.open:
             writer.transport.abort()
             return
+        self._served.add(asyncio.current_task())
         to_reader, to_writer = await asyncio.open_connection(self._target["host"], int(self._target["port"]))
         self._writers |= {writer, to_writer}
         silenced = asyncio.Event()
