@@ -95,7 +95,7 @@ async def test_speech_goes_on_when_its_process_is_killed_in_the_middle(speaker: 
 
 
 async def test_a_process_that_stands_still_is_killed_and_replaced() -> None:
-    speaker = Speaker(hands=1, seconds=1.0)
+    speaker = Speaker(hands=1, seconds=3.0)
     try:
         await say(speaker, "first")
         (pid,) = speaker.pids

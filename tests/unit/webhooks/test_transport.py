@@ -208,7 +208,7 @@ async def test_the_deadline_is_for_the_whole_exchange(quick: Transport, reply: k
         started = time.monotonic()
         with pytest.raises(httpx.ReadTimeout, match=r"^timeout after 0.3 s$"):
             await quick.handle_async_request(post(there.url))
-        assert time.monotonic() - started < 1.0
+        assert time.monotonic() - started < 3
 
 
 @pytest.mark.parametrize(
