@@ -32,7 +32,7 @@ async def lossy(stage: Stage, calls: int) -> Told:
     problems += await _told_once(stage, calls)
     line = [one for one in stage.callee.entries() if one["what"] == "line"][-1]
     lost, twice, late = (line[what] / line["datagrams"] for what in ("lost", "twice", "late"))
-    problems += [f"only {lost:.0%} of the datagrams were lost"] if lost < 0.18 else []
+    problems += [f"only {lost:.0%} of the datagrams were lost"] if lost < 0.15 else []
     notes = [
         f"of {line['datagrams']} datagrams {lost:.0%} lost, {twice:.0%} repeated, {late:.0%} late",
         f"{repeated} INVITEs and BYEs came again", *await _ends(stage),
