@@ -21,14 +21,14 @@ def routing(remote_target: str, route_set: Sequence[str]) -> Routing:
     A Contact's headers have no place in a Request-URI (§19.1.1, table 1). Raises app.sip.headers.HeaderError when the
     topmost route is no SIP URI.
     """
-    if "?" in remote_target:
-        remote_target = _as_request_uri(remote_target)
+    if "?" in remote_target or ";method=" in remote_target:
+        remote_target = as_request_uri(remote_target)
     if not route_set:
         return Routing(remote_target, (), remote_target)
     first = Address.parse(route_set[0]).uri
     if Target.parse(first).loose:
         return Routing(remote_target, tuple(route_set), first)
-    strict = _as_request_uri(first)
+    strict = as_request_uri(first)
     return Routing(strict, (*route_set[1:], f"<{remote_target}>"), strict)
 
 
@@ -94,7 +94,8 @@ class Dialog:
         return routing(self.remote_target, self.route_set)
 
 
-def _as_request_uri(uri: str) -> str:
+def as_request_uri(uri: str) -> str:
     """A strict router's URI or a Contact's as Request-URI: no headers and no ``method`` (§19.1.1, table 1)."""
-    head, *params = uri.partition("?")[0].split(";")
-    return ";".join([head, *(param for param in params if not param.lower().startswith("method="))])
+    user, at, rest = uri.rpartition("@")  # ? and ; may stand in the user part, but no @ in the headers
+    head, *params = rest.partition("?")[0].split(";")
+    return user + at + ";".join([head, *(param for param in params if not param.lower().startswith("method="))])

@@ -1,5 +1,6 @@
 """Where an INVITE goes next: addresses of a target, then the Contacts of a 3xx. Resolves and sends nothing."""
 
+from app.sip.dialog import as_request_uri
 from app.sip.headers import Address, HeaderError
 from app.sip.message import SipMessage
 from app.sip.transport import Hop
@@ -41,14 +42,14 @@ class Itinerary:
 
 
 def _contacts(response: SipMessage) -> list[str]:
-    """Contacts by falling q (1 when absent), without URI headers: a stranger sets none of ours."""
+    """Contacts by falling q (1 when absent), as Request-URIs: a stranger sets neither headers nor a method of ours."""
     found: list[tuple[float, str]] = []
     for value in response.all("contact"):
         try:
             address = Address.parse(value)
         except HeaderError:
             continue
-        found.append((_q(address.param("q")), address.uri.partition("?")[0]))
+        found.append((_q(address.param("q")), as_request_uri(address.uri)))
     return [uri for _, uri in sorted(found, key=lambda pair: -pair[0])]
 
 

@@ -192,6 +192,15 @@ async def test_a_302_is_followed_in_the_order_of_q(bench: Bench, peer: Peer) -> 
     await answered(leg)
 
 
+async def test_a_contact_of_a_302_sets_neither_headers_nor_a_method(bench: Bench, peer: Peer) -> None:
+    await bench.call(peer.uri)
+    where = f"127.0.0.1:{peer.port}"
+    contact = f"<sip:a?b;c@{where};user=phone;Method=BYE?X-Evil=1>"
+    peer.answer(await peer.expect("INVITE"), 302, headers=row("Contact", contact))
+    await peer.expect("ACK")
+    assert (await peer.expect("INVITE")).request_uri == f"sip:a?b;c@{where};user=phone"
+
+
 async def test_a_target_is_never_tried_twice(bench: Bench, peer: Peer) -> None:
     leg = await bench.call(peer.uri)
     peer.answer(await peer.expect("INVITE"), 302, "Moved", headers=row("Contact", f"<{peer.uri}>"))
