@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from app.calls.uri import NameAddr, SipUri
 from app.sip import build
 from app.sip.headers import hostport
+from app.sip.message import SipMessage
 from app.sip.transport import Hop
 
 ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK"
 SUPPORTED = "100rel, timer"
 USER_AGENT = "Dial-to-SIP"
+_UNDERSTOOD = frozenset(SUPPORTED.split(", "))
 SDP = "application/sdp"
 
 # What nobody varies, in every INVITE, re-INVITE and UPDATE, and in the answers to them.
@@ -64,6 +66,12 @@ class Invite:
 def plain(text: str) -> str:
     """`text` fit for a header of ours, quoted or not, whoever wrote it."""
     return "".join(c if c.isascii() and c.isprintable() and c not in '"\\' else " " for c in text)
+
+
+def unsupported(request: SipMessage) -> str:
+    """The extensions that it requires and we do not know, for Unsupported (RFC 3261 §8.2.2.3); "" without any."""
+    unknown = [option for option in request.all("require") if option.lower() not in _UNDERSTOOD]
+    return plain(", ".join(unknown))
 
 
 def from_value(caller: NameAddr, tag: str) -> str:

@@ -7,7 +7,7 @@ from app.sip.conversation import Conversation
 from app.sip.endpoint import Endpoint, Incoming
 from app.sip.message import SipMessage
 from app.sip.pyvoip import SIPStatus, VoIPCall
-from app.sip.switchboard import UNDERSTOOD, Switchboard
+from app.sip.switchboard import Switchboard
 
 _OPTIONS = (*compose.CAPABILITIES, ("Accept", compose.SDP))
 _GONE = SIPStatus.CALL_OR_TRANSACTION_DOESNT_EXIST
@@ -67,7 +67,7 @@ class Inbound:
     def _out_of_dialog(self, endpoint: Endpoint, incoming: Incoming) -> None:
         request = incoming.request
         method = request.method_name
-        unknown = [option for option in request.all("require") if option.lower() not in UNDERSTOOD]
+        unknown = compose.unsupported(request)
         if method in _IN_DIALOG_ONLY:
             endpoint.refuse(incoming, _GONE)
         elif method not in ("OPTIONS", "INVITE"):
@@ -77,8 +77,6 @@ class Inbound:
         elif method == "INVITE":
             self._switchboard.receive(incoming)
         elif unknown:
-            endpoint.refuse(
-                incoming, SIPStatus.BAD_EXTENSION, headers=(("Unsupported", compose.plain(", ".join(unknown))),)
-            )
+            endpoint.refuse(incoming, SIPStatus.BAD_EXTENSION, headers=(("Unsupported", unknown),))
         else:
             endpoint.refuse(incoming, SIPStatus.OK, headers=_OPTIONS)

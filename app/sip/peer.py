@@ -35,8 +35,12 @@ class PeerRequests:
             exchange.respond(SIPStatus.METHOD_NOT_ALLOWED, headers=(("Allow", compose.ALLOW),))
         elif not usage.dialog.in_order(request.cseq[0]):
             exchange.respond(SIPStatus.INTERNAL_SERVER_ERROR)  # §12.2.2
-        elif usage.ended and request.method_name != "BYE":
+        elif request.method_name == "BYE":
+            answer(self, usage, exchange)  # whatever it requires: who hangs up is gone
+        elif usage.ended:
             exchange.respond(SIPStatus.CALL_OR_TRANSACTION_DOESNT_EXIST)
+        elif unknown := compose.unsupported(request):
+            exchange.respond(SIPStatus.BAD_EXTENSION, headers=(("Unsupported", unknown),))
         else:
             answer(self, usage, exchange)
 

@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 Knows = Callable[[str], bool]
 OnArrival = Callable[[Arrival, IncomingLeg], None]
 
-UNDERSTOOD = frozenset({"100rel", "timer"})
 _RETRY = (("Retry-After", "5"),)  # seconds
 
 _log = log.get(__name__)
@@ -141,10 +140,9 @@ class Switchboard:
             raise Refusal(SIPStatus.LOOP_DETECTED, "the same request came another way")  # §8.2.2.2
         if _hops_left(request) == 0:  # what we do with the call may lead back to us: RFC 7332 §3
             raise Refusal(SIPStatus.TOO_MANY_HOPS, "Max-Forwards is 0")
-        unknown = [option for option in request.all("require") if option.lower() not in UNDERSTOOD]
+        unknown = compose.unsupported(request)
         if unknown:
-            named = compose.plain(", ".join(unknown))
-            raise Refusal(SIPStatus.BAD_EXTENSION, f"it requires {named}", ("Unsupported", named))
+            raise Refusal(SIPStatus.BAD_EXTENSION, f"it requires {unknown}", ("Unsupported", unknown))
         if too_small(request):
             raise Refusal(SIPStatus.SESSION_INTERVAL_TOO_SMALL, "its session is too short", ("Min-SE", str(SMALLEST)))
         if contact_uri(request.first("contact")) is None:
@@ -153,7 +151,7 @@ class Switchboard:
             raise _unusable("DIAL_SRTP=required needs TLS for its keys")
         if not request.content:
             return None
-        if not may_hold_sdp(request) and request.content_type is not None:
+        if not may_hold_sdp(request):
             raise Refusal(SIPStatus.UNSUPPORTED_MEDIA_TYPE, "its body is no SDP", ("Accept", compose.SDP))
         return self._offer(engine, incoming)
 
