@@ -3,6 +3,7 @@
 Knows who may be asked next, not what is said once somebody has answered.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
@@ -24,6 +25,7 @@ from app.sip.usage import DialogUsage
 
 _LONGEST_OVER_UDP = 1300  # bytes, RFC 3261 §18.1.1
 _TCP_PATIENCE = 1.0  # seconds before a long INVITE goes over UDP after all
+_APART = 0.02  # seconds between an ACK and the next INVITE on a stream: SIPp takes both at once for one too many
 
 
 class Seeker(Protocol):
@@ -190,8 +192,10 @@ class Search:
             return
         if self._is_too_long(invitation):
             loop.spawn(self._go_over_tcp(invitation), name="sip.long_invite")
-        else:
+        elif hop.transport == "udp":
             self._leave(invitation)
+        else:
+            asyncio.get_running_loop().call_later(_APART, self._leave, invitation)
 
     async def _go_over_tcp(self, invitation: Invitation) -> None:
         self._leave(await self._over_tcp_if_it_can(invitation))

@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import datetime
 
 import pytest
 
 from app.calls.outcome import Reason
 from app.calls.ports import Progress
 from app.calls.status import Status
+from app.sip.trace import WireMessage
+from app.sip.transaction import Timing
 from tests.kit.ports import free_port
-from tests.sip.conftest import Bench, answered, outcome_of, told
+from tests.sip.conftest import Bench, NewBench, answered, outcome_of, told
 from tests.sip.peer import PATIENCE, Peer, TcpPeer, sdp
 
 LONG = "&".join(f"X-Long-{number}={'a' * 50}" for number in range(15))
@@ -52,6 +55,23 @@ async def test_a_bye_of_the_peer_comes_and_is_answered_on_the_same_connection(
     tcp.send(peer.request(invite, "BYE").replace(b"SIP/2.0/UDP", b"SIP/2.0/TCP"))
     await tcp.expect("200 BYE")
     assert (await outcome_of(leg)).reason is Reason.CALLEE_HANGUP
+
+
+async def test_an_invite_does_not_share_a_segment_with_the_ack_before_it(new_bench: NewBench, tcp: TcpPeer) -> None:
+    """A peer that reads both at once may take the INVITE for something that the ACK's state does not expect."""
+    left: dict[bytes, datetime] = {}
+
+    def note(message: WireMessage) -> None:
+        if message.direction == "out":
+            left[message.data.split(b" ")[0]] = message.at
+
+    bench = await new_bench(timing=Timing(), on_message=note)
+    await bench.call(uri(tcp), username="alice", password="secret")
+    tcp.headers = (("WWW-Authenticate", 'Digest realm="r", nonce="n", qop="auth"'),)
+    tcp.answer(await tcp.expect("INVITE"), 401)
+    await tcp.expect("ACK")
+    await tcp.expect("INVITE")
+    assert (left[b"INVITE"] - left[b"ACK"]).total_seconds() > 0.01
 
 
 async def test_nothing_is_repeated_over_tcp(bench: Bench, tcp: TcpPeer) -> None:
