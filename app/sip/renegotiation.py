@@ -15,14 +15,13 @@ from app.sip.headers import contact_uri
 from app.sip.message import SipMessage
 from app.sip.pyvoip import SIPStatus
 from app.sip.sdp import Remote, UnusableSdp
-from app.sip.session_timer import SMALLEST, SessionTimer, granted, settled, too_small
+from app.sip.session_timer import SMALLEST, SessionTimer, demanded, granted, settled, too_small
 from app.sip.usage import DialogUsage
 
 if TYPE_CHECKING:
     from app.sip.conversation import Conversation
 
 _GLARE = (2.1, 4.0)  # seconds that the owner of the Call-ID waits after a 491 (RFC 3261 §14.1)
-_UNDERSTOOD = frozenset({"100rel", "timer"})
 
 
 class Renegotiation:
@@ -46,14 +45,12 @@ class Renegotiation:
         """A re-INVITE or UPDATE."""
         request = exchange.request
         objection = self._call.objection(usage, request)
-        unknown = [option for option in request.all("require") if option.lower() not in _UNDERSTOOD]
-        if unknown:
-            exchange.respond(SIPStatus.BAD_EXTENSION, headers=(("Unsupported", compose.plain(", ".join(unknown))),))
-        elif too_small(request):
+        is_offer = bool(request.content) or request.method_name == "INVITE"
+        if too_small(request):
             exchange.respond(SIPStatus.SESSION_INTERVAL_TOO_SMALL, headers=(("Min-SE", str(SMALLEST)),))
-        elif self._pending is not None or self._resolving:
+        elif is_offer and (self._pending is not None or self._resolving):
             exchange.respond(SIPStatus.INTERNAL_SERVER_ERROR, headers=(("Retry-After", "1"),))  # §14.2
-        elif self._refreshing:
+        elif is_offer and self._refreshing:
             exchange.respond(SIPStatus.REQUEST_PENDING)
         elif objection is not None:
             retry = objection is SIPStatus.INTERNAL_SERVER_ERROR
@@ -73,14 +70,25 @@ class Renegotiation:
             return
         self._settle()
         usage = self._call.usage
-        if usage is not None and not pending.exchange.request.content and request.content:
-            try:
-                remote = request.sdp(self._srtp())
-            except UnusableSdp:
-                return  # what was agreed before goes on
-            address = self._call.engine.resolver.media(remote.address)
-            if isinstance(address, str):
-                self._call.change(usage, remote, address)
+        if usage is not None and not pending.exchange.request.content:
+            self._take_answer(usage, request)
+
+    def _take_answer(self, usage: DialogUsage, message: SipMessage) -> None:
+        """To an offer of ours. Where it cannot be used, what was agreed before goes on."""
+        try:
+            remote = message.sdp(self._srtp())
+        except UnusableSdp:
+            return
+        address = self._call.engine.resolver.media(remote.address)
+        if address is None:
+            loop.spawn(self._resolve_answer(usage, remote), name="sip.media_address")
+        elif isinstance(address, str):
+            self._call.change(usage, remote, address)
+
+    async def _resolve_answer(self, usage: DialogUsage, remote: Remote) -> None:
+        address = await self._call.engine.resolver.media_named(remote.address)
+        if isinstance(address, str):
+            self._call.change(usage, remote, address)
 
     def _consider(self, usage: DialogUsage, exchange: ServerExchange) -> None:
         try:
@@ -199,9 +207,14 @@ class Renegotiation:
         elif response.status_code < 300:
             if method == "INVITE":
                 usage.acknowledge(response.cseq[0])
+                self._take_answer(usage, response)
             self._arm(settled(response, request_is_ours=True) or timer)
             if usage.dialog.refresh(contact_uri(response.first("contact"))):
                 usage.aim(self._call.moved)
+        elif response.status_code == int(SIPStatus.SESSION_INTERVAL_TOO_SMALL) and (
+            longer := demanded(response, timer)
+        ):
+            self._refresh(longer)
         else:
             self._arm(timer)  # refused this time (488…): the session lives until it expires
 
@@ -212,8 +225,8 @@ def _refuse(exchange: ServerExchange, why: str) -> None:
 
 
 def may_hold_sdp(request: SipMessage) -> bool:
-    """Whether the type of its body is one that we read (else 415)."""
-    kind = (request.content_type or "").partition(";")[0].strip().lower()
+    """Whether the type of its body is one that we read (else 415); sloppy peers leave it out."""
+    kind = (request.content_type or compose.SDP).partition(";")[0].strip().lower()
     plain = (request.first("content-encoding") or "identity").lower() == "identity"
     return plain and (kind == compose.SDP or kind.startswith("multipart/"))
 

@@ -51,6 +51,26 @@ async def test_we_refresh_by_re_invite_when_the_peer_has_no_update(bench: Bench,
     assert peer.raw[id(repeated)] == peer.raw[id(ack)]
 
 
+async def test_the_answer_to_our_re_invite_is_in_force(bench: Bench, peer: Peer) -> None:
+    await talk(bench, peer, "1;refresher=uac", allow="INVITE, BYE")
+    peer.answer(await peer.expect("INVITE"), 200, body=sdp(port=7000))
+    await peer.expect("ACK")
+    await peer.silence(bench.address)
+    leg = bench.legs[0]
+    assert leg.session is not None and leg.session.remote is not None
+    assert leg.session.remote.port == 7000
+
+
+async def test_a_refresh_that_is_too_short_comes_again_at_once_as_long_as_is_asked_for(
+    bench: Bench, peer: Peer
+) -> None:
+    await talk(bench, peer, "1;refresher=uac")
+    peer.answer(await peer.expect("UPDATE"), 422, headers=(("Min-SE", "300"),))
+    again = await peer.expect("UPDATE")
+    assert again.first("Session-Expires") == "300;refresher=uac"
+    peer.answer(again, 200, headers=(("Session-Expires", "300;refresher=uac"),))
+
+
 @pytest.mark.parametrize("code", [481, 408])
 async def test_a_refresh_that_finds_no_dialog_ends_the_call(bench: Bench, peer: Peer, code: int) -> None:
     await talk(bench, peer, "1;refresher=uac")

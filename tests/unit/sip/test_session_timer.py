@@ -3,7 +3,7 @@
 import pytest
 
 from app.sip.message import SipMessage
-from app.sip.session_timer import SessionTimer, settled, too_small
+from app.sip.session_timer import SessionTimer, demanded, settled, too_small
 
 
 def response(value: str | None) -> SipMessage:
@@ -23,7 +23,8 @@ def request(value: str) -> SipMessage:
         ("1800", SessionTimer(1800, ours=True)),
         ("1800;refresher=uac", SessionTimer(1800, ours=True)),
         ("1800 ; Refresher = UAS", SessionTimer(1800, ours=False)),
-        ("30;refresher=uac", SessionTimer(90, ours=True)),
+        ("30;refresher=uac", SessionTimer(90, ours=True, asked=30)),
+        ("30;refresher=uas", SessionTimer(90, ours=False, asked=30)),
     ],
 )
 def test_a_2xx_settles_who_refreshes(value: str | None, timer: SessionTimer | None) -> None:
@@ -41,6 +42,19 @@ def test_we_refresh_at_the_half_and_give_the_peer_up_a_little_before_the_end() -
     assert SessionTimer(600, ours=True).due == 300
     assert SessionTimer(600, ours=False).due == 568
     assert SessionTimer(90, ours=False).due == 60
+
+
+def test_a_peer_that_counts_faster_than_it_may_is_refreshed_in_its_time_and_has_ours() -> None:
+    assert SessionTimer(90, ours=True, asked=30).due == 15
+    assert SessionTimer(90, ours=True, asked=0).due == 45
+    assert SessionTimer(90, ours=False, asked=30).due == 60
+
+
+@pytest.mark.parametrize(("least", "seconds"), [("120", 120), ("90", None), ("60", None), ("", None), ("x", None)])
+def test_a_422_asks_for_a_longer_interval(least: str, seconds: int | None) -> None:
+    refusal = SipMessage.decode(f"SIP/2.0 422 X\r\nCSeq: 1 UPDATE\r\nMin-SE: {least}\r\n\r\n".encode())
+    longer = demanded(refusal, SessionTimer(90, ours=True))
+    assert longer == (SessionTimer(seconds, ours=True) if seconds else None)
 
 
 def test_less_than_ninety_seconds_is_too_small() -> None:
