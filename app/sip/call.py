@@ -17,6 +17,7 @@ from app.sip.engine import Engine
 from app.sip.invitation import Invitation
 from app.sip.media_port import MediaFactory
 from app.sip.message import SipMessage
+from app.sip.multipart import find_sdp
 from app.sip.pyvoip import CallState, SIPStatus, TransmitType
 from app.sip.reliable import ReliableProvisionals
 from app.sip.sdp import Remote, UnusableSdp
@@ -128,6 +129,7 @@ class SipCall(Conversation):
 
     def on_moving(self) -> None:
         self._answers.clear()
+        self._reliable = ReliableProvisionals()  # RSeq counts for one INVITE (RFC 3262 §3), whatever the tag
         if self._early is not None and self.session is not None:
             self._early = None
             self.session.fall_silent()
@@ -149,8 +151,8 @@ class SipCall(Conversation):
     def objection(self, usage: DialogUsage, request: SipMessage) -> SIPStatus | None:
         if usage is self.usage:
             return None
-        if request.method_name == "INVITE":
-            return SIPStatus.CALL_OR_TRANSACTION_DOESNT_EXIST
+        if request.method_name == "INVITE":  # ours has no answer yet (RFC 3261 §14.2), or another fork's
+            return SIPStatus.REQUEST_PENDING if self.usage is None else SIPStatus.CALL_OR_TRANSACTION_DOESNT_EXIST
         unanswered = request.content and usage.dialog.remote_tag not in self._answers
         return SIPStatus.REQUEST_PENDING if unanswered else None  # RFC 3311 §5.2
 
@@ -241,7 +243,7 @@ class SipCall(Conversation):
 
     def _read_answer(self, response: SipMessage) -> None:
         answer = self._answers.get(response.to_tag or "")
-        if response.content or answer is None:
+        if answer is None or find_sdp(response.content, response.content_type) is not None:
             try:
                 answer = _Answer(response, response.sdp(self.session.srtp if self.session is not None else None))
             except UnusableSdp as error:

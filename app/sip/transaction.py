@@ -88,6 +88,8 @@ CLIENT_INVITE: Table = {
     (_S.PROCEEDING, _I.SUCCESS): Step(_S.ACCEPTED, (_A.PASS_UP,), (_I.TIMER_M,)),
     (_S.PROCEEDING, _I.FAILURE): Step(_S.COMPLETED, (_A.ACK, _A.PASS_UP), (_I.TIMER_D,)),
     (_S.COMPLETED, _I.FAILURE): Step(_S.COMPLETED, (_A.ACK,), stop=False),
+    # A proxy that forks passes a 2xx on even after a refusal (§16.7 step 5): somebody has to end that call.
+    (_S.COMPLETED, _I.SUCCESS): Step(_S.COMPLETED, (_A.PASS_UP,), stop=False),
     (_S.COMPLETED, _I.TRANSPORT_ERROR): Step(_S.TERMINATED, (_A.FAILED,)),
     (_S.COMPLETED, _I.TIMER_D): Step(_S.TERMINATED),
     # RFC 6026 §7.2: every 2xx goes up, repeated and forked ones too.

@@ -7,6 +7,7 @@ import pytest
 from app.calls.outcome import Reason
 from app.calls.ports import Ended, Moved, Progress
 from app.calls.status import Status
+from app.sip import build
 from app.sip.call import SipCall
 from app.sip.message import SipMessage
 from tests.sip.conftest import Bench, answered, outcome_of, told
@@ -202,6 +203,45 @@ async def test_every_other_request_gets_its_answer_and_the_call_goes_on(
     await peer.expect("200 BYE")
 
 
+@pytest.mark.parametrize("method", ["OPTIONS", "INFO", "REFER"])
+async def test_a_request_that_requires_what_nobody_knows_is_refused(peer: Peer, talk: Talk, method: str) -> None:
+    _leg, invite = await talk()
+    peer.ask(invite, method, headers=row("Require", "teleport, 100rel, foo"))
+    assert (await peer.expect(f"420 {method}")).first("unsupported") == "teleport"
+    peer.ask(invite, "BYE", headers=row("Require", "teleport"))
+    await peer.expect("200 BYE")
+
+
+async def test_a_re_invite_in_an_early_dialog_is_refused_for_now_and_in_a_lost_fork_for_good(
+    bench: Bench, peer: Peer
+) -> None:
+    leg = await bench.call(peer.uri)
+    invite = await peer.expect("INVITE")
+    peer.answer(invite, 183, body=sdp())
+    peer.answer(invite, 180, tag="lost")
+    early = peer.request(invite, "INVITE", body=sdp())
+    peer.send(early)
+    refusal = await peer.expect("491 INVITE")  # RFC 3261 §14.2
+    peer.send(build.ack_for(SipMessage.decode(early), refusal))
+    peer.accept(invite)
+    await peer.expect("ACK")
+    await answered(leg)
+    peer.ask(invite, "INVITE", tag="lost", body=sdp())
+    await peer.expect("481 INVITE")
+
+
+async def test_an_update_without_an_offer_is_answered_though_a_re_invite_waits_for_its_ack(
+    peer: Peer, talk: Talk
+) -> None:
+    _leg, invite = await talk()
+    peer.ask(invite, "INVITE", body=sdp())
+    await peer.expect("200 INVITE")
+    peer.ask(invite, "UPDATE", body=sdp())
+    assert (await peer.expect("500 UPDATE")).first("retry-after")
+    peer.ask(invite, "UPDATE")
+    await peer.expect("200 UPDATE")
+
+
 async def test_a_cseq_that_is_not_newer_is_out_of_order(peer: Peer, talk: Talk) -> None:
     _leg, invite = await talk()
     peer.ask(invite, "OPTIONS", cseq=10)
@@ -243,6 +283,22 @@ async def test_a_reliable_provisional_is_pracked_once_and_in_order(bench: Bench,
     peer.answer(second, 200)
     peer.answer(invite, 200)
     assert (await peer.expect("ACK")).cseq == (1, "ACK")
+    await answered(leg)
+
+
+async def test_each_invite_numbers_its_provisionals_anew(bench: Bench, peer: Peer) -> None:
+    leg = await bench.call(peer.uri, username="alice", password="secret")
+    for attempt in (1, 2):
+        invite = await peer.expect("INVITE")
+        peer.answer(invite, 183, headers=(("Require", "100rel"), ("RSeq", "1")), body=sdp())
+        prack = await peer.expect("PRACK")
+        assert prack.first("RAck") == f"1 {invite.cseq[0]} INVITE"
+        peer.answer(prack, 200)
+        if attempt == 1:
+            peer.answer(invite, 407, headers=row("Proxy-Authenticate", 'Digest realm="r", nonce="n", qop="auth"'))
+            await peer.expect("ACK")
+    peer.answer(invite, 200)
+    await peer.expect("ACK")
     await answered(leg)
 
 

@@ -114,6 +114,44 @@ async def test_a_flood_in_a_dialog_is_not_all_remembered_and_its_bye_is(bench: B
     await peer.expect("200 BYE")
 
 
+async def test_a_2xx_of_another_branch_after_a_refusal_is_acked_and_ended(bench: Bench, peer: Peer) -> None:
+    leg = await bench.call(peer.uri)
+    invite = await peer.expect("INVITE")
+    peer.answer(invite, 486, tag="one")
+    await peer.expect("ACK")
+    assert (await outcome_of(leg)).reason is Reason.BUSY
+    peer.accept(invite, tag="two")
+    assert (await peer.expect("ACK")).to_tag == "two"
+    bye = await peer.expect("BYE")
+    assert bye.to_tag == "two"
+    peer.answer(bye, 200)
+    peer.accept(invite, tag="two")
+    assert (await peer.expect("ACK")).to_tag == "two"
+    await peer.silence(bench.address)
+    assert leg.signals.empty() and not bench.phone.calls
+
+
+async def test_a_contact_without_brackets_may_have_some_in_its_instance(bench: Bench, peer: Peer) -> None:
+    contact = f'sip:callee@127.0.0.1:{peer.port};+sip.instance="<urn:uuid:f81d4fae>"'
+    leg = await bench.call(peer.uri)
+    peer.accept(await peer.expect("INVITE"), headers=row("Contact", contact))
+    assert (await peer.expect("ACK")).request_uri == f"sip:callee@127.0.0.1:{peer.port}"
+    await answered(leg)
+
+
+async def test_a_200_whose_body_is_no_sdp_takes_the_answer_of_its_183(bench: Bench, peer: Peer) -> None:
+    leg = await bench.call(peer.uri)
+    invite = await peer.expect("INVITE")
+    peer.answer(invite, 183, body=sdp(port=5004))
+    text = build.response(invite, 200, to_tag=peer.tag, headers=row("Contact", peer.contact), body=b"hello",
+                          content_type="text/plain")  # fmt: skip
+    peer.send(text)
+    await peer.expect("ACK")
+    await answered(leg)
+    assert leg.session is not None and leg.session.remote is not None
+    assert leg.session.remote.port == 5004
+
+
 async def test_a_bye_before_the_2xx_does_not_take_the_place_of_ours(bench: Bench, peer: Peer) -> None:
     leg = await bench.call(peer.uri)
     invite = await peer.expect("INVITE")
