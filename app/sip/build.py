@@ -86,7 +86,7 @@ def response(
 
 def ack_for(request: SipMessage, response: SipMessage) -> bytes:
     """The ACK of a non-2xx response to our own INVITE `request` (RFC 3261 §17.1.1.3): same branch, same routes."""
-    return _within(request, "ACK", response.first("to") or "")
+    return _within(request, "ACK", response.to_value)
 
 
 def cancel_for(request: SipMessage) -> bytes:

@@ -174,6 +174,16 @@ class Via:
         return f"SIP/2.0/{self.transport} {self.sent_by}{_rendered(self.params)}"
 
 
+def tagged(value: str, tag: str | None) -> str:
+    """From or To `value`, its `tag` written ``;tag=x``: whoever sent it with blanks looks for it without them."""
+    if tag is None or f";tag={tag}" in value:
+        return value
+    try:
+        return str(Address.parse(value).with_tag(tag))
+    except HeaderError:
+        return value
+
+
 def contact_uri(value: str | None) -> str | None:
     """The URI in a Contact; None without one, or when no request could be addressed to what it says."""
     if not value:

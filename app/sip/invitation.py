@@ -244,7 +244,7 @@ class Invitation:
             local_tag=self._account.local_tag,
             remote_tag=tag,
             from_value=invite.from_value,
-            to_value=response.first("to") or "",
+            to_value=response.to_value,
         )
         dialog.local_cseq = invite.cseq
         dialog.remote_target = invite.uri  # until a Contact says better

@@ -9,7 +9,7 @@ from typing import Any
 
 from app.sip import typed
 from app.sip.crypto import Srtp
-from app.sip.headers import Address, HeaderError, Via, parse_cseq, split_list
+from app.sip.headers import Address, HeaderError, Via, parse_cseq, split_list, tagged
 from app.sip.lazy import lazy
 from app.sip.names import KEYS, LISTS, key_of
 from app.sip.pyvoip import SIPMessage, SIPMessageType, SIPStatus
@@ -200,6 +200,11 @@ class SipMessage(SIPMessage):
     @lazy
     def to_tag(self) -> str | None:
         return self._tag("to")
+
+    @property
+    def to_value(self) -> str:
+        """To as our ACK and later requests repeat it."""
+        return tagged(self.first("to") or "", self.to_tag)
 
     def _tag(self, name: str) -> str | None:
         values = self._index.get(name)

@@ -6,11 +6,16 @@ _BOUNDARY = re.compile(r';\s*+boundary\s*+=\s*+(?:"([^"]{1,200})"|([^\s;"]{1,200
 _MAX_DEPTH = 4  # multipart in multipart; nobody nests deeper for a reason
 
 
+def media_type(content_type: str) -> str:
+    """``type/subtype`` in lower case; white space may stand around the slash (RFC 3261 §25.1), parameters behind it."""
+    return "".join(content_type.partition(";")[0].split()).lower()
+
+
 def find_sdp(content: bytes, content_type: str | None, depth: int = 0) -> bytes | None:
     """The octets of the first application/sdp in `content`; None when there is none."""
     if content_type is None:
         return content if content.lstrip().startswith(b"v=0") else None  # sloppy peers leave Content-Type out
-    kind = content_type.partition(";")[0].strip().lower()
+    kind = media_type(content_type)
     if kind == "application/sdp":
         return content
     boundary = _BOUNDARY.search(content_type)

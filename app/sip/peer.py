@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from app.sip import compose
 from app.sip.build import Header
 from app.sip.exchange import ServerExchange
+from app.sip.multipart import media_type
 from app.sip.pyvoip import SIPStatus
 from app.sip.usage import DialogUsage
 
@@ -57,7 +58,7 @@ class PeerRequests:
 
     def _info(self, usage: DialogUsage, exchange: ServerExchange) -> None:
         request = exchange.request
-        kind = (request.content_type or "").partition(";")[0].strip().lower()
+        kind = media_type(request.content_type or "")
         if kind == "application/dtmf-relay":
             found = _SIGNAL.search(request.content)
         elif kind == "application/dtmf":

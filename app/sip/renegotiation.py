@@ -13,6 +13,7 @@ from app.sip.crypto import Srtp
 from app.sip.exchange import ServerExchange
 from app.sip.headers import contact_uri
 from app.sip.message import SipMessage
+from app.sip.multipart import media_type
 from app.sip.pyvoip import SIPStatus
 from app.sip.sdp import Remote, UnusableSdp
 from app.sip.session_timer import SMALLEST, SessionTimer, demanded, granted, settled, too_small
@@ -226,7 +227,7 @@ def _refuse(exchange: ServerExchange, why: str) -> None:
 
 def may_hold_sdp(request: SipMessage) -> bool:
     """Whether the type of its body is one that we read (else 415); sloppy peers leave it out."""
-    kind = (request.content_type or compose.SDP).partition(";")[0].strip().lower()
+    kind = media_type(request.content_type or compose.SDP)
     plain = (request.first("content-encoding") or "identity").lower() == "identity"
     return plain and (kind == compose.SDP or kind.startswith("multipart/"))
 

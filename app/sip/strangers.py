@@ -153,8 +153,8 @@ class _Canceled:
     def on_response(self, response: SipMessage) -> None:
         if response.status_code >= 200:
             # A 200 to the CANCEL has the tag that the INVITE was answered with (§9.2).
-            to = response.first("to") if response.status_code < 300 else None
-            asyncio.get_running_loop().call_later(self._patience, self._stranger.bye_unheard, to or "")
+            to = response.to_value if response.status_code < 300 else ""
+            asyncio.get_running_loop().call_later(self._patience, self._stranger.bye_unheard, to)
 
     def on_timeout(self) -> None:
         self._stranger.bye_unheard("")
@@ -212,7 +212,7 @@ class _Stranger:
         elif code >= 200:
             target = contact_uri(response.first("contact")) or self._facts["request_uri"]
             routes = list(reversed(response.all("record-route")))
-            to = response.first("to") or ""
+            to = response.to_value
             self._acks[tag] = self._request("ACK", target, to, routes, False)
             self._request("BYE", target, to, routes, True)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.sip.digest import parse as parse_challenges
 from app.sip.headers import Address, HeaderError, Target, Via, hostport, split_list
+from app.sip.multipart import media_type
 from app.sip.names import LISTS, USUAL, key_of
 from app.sip.pyvoip import PayloadType, SIPStatus
 from app.sip.sdp import EVENTS, Remote, UnusableSdp
@@ -151,7 +152,7 @@ def _content_length(message: "SipMessage", name: str) -> None:
 def _content_type(message: "SipMessage", name: str) -> None:
     if message.content_type is None:
         raise KeyError(name)
-    message.parse_header(name, message.content_type.partition(";")[0].strip().lower())
+    message.parse_header(name, media_type(message.content_type))
 
 
 def _credentials(message: "SipMessage", name: str) -> None:

@@ -114,6 +114,21 @@ async def test_a_flood_in_a_dialog_is_not_all_remembered_and_its_bye_is(bench: B
     await peer.expect("200 BYE")
 
 
+@pytest.mark.parametrize("code", [200, 486])
+async def test_white_space_around_separators_is_not_repeated(bench: Bench, peer: Peer, code: int) -> None:
+    leg = await bench.call(peer.uri)
+    invite = await peer.expect("INVITE")
+    body, kind = (sdp(), "application/sdp") if code == 200 else (b"", None)
+    contact = row("Contact", peer.contact)
+    answer = build.response(invite, code, to_tag="x", headers=contact, body=body, content_type=kind)
+    peer.send(answer.replace(b";tag=x", b" ; TAG = x;y").replace(b"application/sdp", b"application / SDP ; a=b"))
+    assert (await peer.expect("ACK")).rows("to") == [f"<{invite.request_uri}>;y;tag=x"]
+    if code == 200:
+        await answered(leg)
+        leg.hang_up()
+        assert (await peer.expect("BYE")).rows("to") == [f"<{invite.request_uri}>;y;tag=x"]
+
+
 async def test_a_2xx_of_another_branch_after_a_refusal_is_acked_and_ended(bench: Bench, peer: Peer) -> None:
     leg = await bench.call(peer.uri)
     invite = await peer.expect("INVITE")
