@@ -50,7 +50,6 @@ async def run_worker(settings: Settings) -> int:
             return 1
         holder = Holder("worker", settings.calls_at_once, settings.sip_host, settings.sip_port)
         lease = Lease(queue, holder, clock, clock.hear)
-        await lease.register()
         supply = supplies(settings, database, sealer, clock=clock, ticker=ticker)
         rescue = Rescue(changes, clock, supply.keeper.url_of)
 
@@ -70,7 +69,8 @@ async def run_worker(settings: Settings) -> int:
             )
         )
         book = NumberBook(database, Numbers(database, sealer))
-        phone.take_calls(book.knows, Arrivals(queue, lease, pool, book).take)
+        phone.take_calls(book.may_know, Arrivals(queue, lease, pool, book).take)
+        await lease.register()  # after that: who calls this early is told to come again, not that he dialled wrong
         sweep = Sweep(
             queue, lease, rescue, max_wait=settings.max_wait,
             phone=phone, goodbyes=changes.goodbyes, predecessor=predecessor(),

@@ -28,8 +28,13 @@ class Arrivals:
     def take(self, arrival: Arrival, leg: IncomingLeg) -> None:
         """The phone's news. Returns at once; the leg is ringing, answered or refused in its own time."""
         number = self._book.get(arrival.number)
-        if number is None:
+        if number is None and self._book.is_read:
             leg.reject(404, "Not Found")
+        elif number is None:  # the worker has just been started: a number of ours must not be called unknown
+            _log.warning(
+                "arrival.refused", number=arrival.number, source=arrival.source, why="the numbers are not read"
+            )
+            leg.reject(503, "Service Unavailable")
         elif not self._pool.has_room:
             _log.warning("arrival.refused", number=arrival.number, source=arrival.source, why="no room")
             leg.reject(503, "Service Unavailable")

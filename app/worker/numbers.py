@@ -17,13 +17,18 @@ class NumberBook:
     def __init__(self, database: Database, numbers: Numbers) -> None:
         self._database = database
         self._numbers = numbers
-        self._known: dict[str, Number] = {}
+        self._known: dict[str, Number] | None = None
 
-    def knows(self, number: str) -> bool:
-        return number in self._known
+    @property
+    def is_read(self) -> bool:
+        """Until then no number can be told from one that is not ours."""
+        return self._known is not None
+
+    def may_know(self, number: str) -> bool:
+        return self._known is None or number in self._known
 
     def get(self, number: str) -> Number | None:
-        return self._known.get(number)
+        return self._known.get(number) if self._known is not None else None
 
     async def keep(self) -> None:
         """Until cancelled."""
