@@ -59,6 +59,7 @@ class SipCall(Conversation):
         self._admission = admission
         self._ticket: Ticket | None = None
         self._acknowledged = False  # the 2xx: from then on a BYE may be sent
+        self._is_left = False  # a BYE came while a name of the 2xx was looked up
         self._seen: tuple[int, str, bool] | None = None  # the provisional told last
         self._answers: dict[str, _Answer] = {}  # by remote tag, those in provisionals too
         self._early: str | None = None  # the tag of the early dialog that is heard
@@ -155,6 +156,13 @@ class SipCall(Conversation):
             return SIPStatus.REQUEST_PENDING if self.usage is None else SIPStatus.CALL_OR_TRANSACTION_DOESNT_EXIST
         unanswered = request.content and usage.dialog.remote_tag not in self._answers
         return SIPStatus.REQUEST_PENDING if unanswered else None  # RFC 3311 §5.2
+
+    def bye(self) -> None:
+        """The peer's. It was answered first, and whoever watches must hear of that first."""
+        if self._answered or self._over:
+            super().bye()
+        else:
+            self._is_left = True
 
     def change(self, usage: DialogUsage, remote: Remote, address: str) -> None:
         tag = usage.dialog.remote_tag
@@ -276,6 +284,8 @@ class SipCall(Conversation):
         headers = tuple((name, value) for name, value in response.raw_headers if name[:2] in ("X-", "x-"))
         at = self.engine.clock.now()
         self._tell(Answered(at, response.status_code, response.reason_phrase, headers, self.facts()))
+        if self._is_left:
+            self.bye()
 
     def _break_off(self, answer: SipMessage, outcome: Outcome) -> None:
         """Nobody can talk after this 2xx; the record says all the same that it came."""
@@ -303,6 +313,8 @@ class SipCall(Conversation):
     def _end(self, outcome: Outcome) -> None:
         self._leave_window()
         super()._end(outcome)
+        if self._is_left:
+            self._forget()  # no BYE of ours will be answered
 
     def _forget(self) -> None:
         """Whoever may hear late answers does so without the call."""

@@ -8,7 +8,8 @@ from app.calls.outcome import Reason
 from app.calls.ports import Answered, Ended, Progress
 from app.calls.status import Status
 from app.sip.trace import WireMessage
-from tests.sip.conftest import Bench, answered, outcome_of, told
+from app.sip.transaction import Timing
+from tests.sip.conftest import Bench, NewBench, answered, outcome_of, told
 from tests.sip.peer import Peer, row, sdp
 
 
@@ -207,6 +208,40 @@ async def test_the_route_of_a_2xx_may_be_a_name(bench: Bench, peer: Peer) -> Non
     peer.accept(await peer.expect("INVITE"), headers=contact)
     assert (await peer.expect("ACK")).request_uri == f"sip:callee@localhost:{peer.port}"
     await answered(leg)
+
+
+@pytest.mark.parametrize("name", ["media", "contact"])
+async def test_a_bye_while_a_name_is_looked_up_ends_a_call_that_was_answered(
+    new_bench: NewBench, peer: Peer, name: str
+) -> None:
+    bench = await new_bench(timing=Timing())
+    leg = await bench.call(peer.uri)
+    invite = await peer.expect("INVITE")
+    host = "localhost" if name == "contact" else "127.0.0.1"
+    contact = row("Contact", f"<sip:peer@{host}:{peer.port}>")
+    peer.answer(invite, 200, headers=contact, body=sdp(address="localhost" if name == "media" else "127.0.0.1"))
+    peer.ask(invite, "BYE")
+    got = [await peer.next(), await peer.next()]
+    assert sorted(message.method_name for message in got) == ["ACK", "BYE"]
+    await answered(leg)
+    assert (await told(leg, Ended)).outcome.reason is Reason.CALLEE_HANGUP
+    await peer.silence(bench.address)
+    assert not bench.phone.calls
+
+
+async def test_a_bye_while_the_contact_is_looked_up_ends_a_call_that_cannot_be_used(
+    new_bench: NewBench, peer: Peer
+) -> None:
+    bench = await new_bench(timing=Timing())
+    leg = await bench.call(peer.uri)
+    invite = await peer.expect("INVITE")
+    peer.answer(invite, 200, headers=row("Contact", f"<sip:peer@localhost:{peer.port}>"), body=sdp(formats="111"))
+    peer.ask(invite, "BYE")
+    got = [await peer.next(), await peer.next()]
+    assert sorted(message.method_name for message in got) == ["ACK", "BYE"]
+    assert (await outcome_of(leg)).reason is Reason.MEDIA
+    await peer.silence(bench.address)
+    assert not bench.phone.calls
 
 
 async def test_hanging_up_while_the_next_hop_is_looked_up_still_acks_before_the_bye(bench: Bench, peer: Peer) -> None:
