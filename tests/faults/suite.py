@@ -113,9 +113,8 @@ def _keep(scene: Stage, name: str) -> None:
     shutil.rmtree(kept, ignore_errors=True)
     kept.mkdir(parents=True)
     (kept / "product.log").write_text("".join([*scene.said_before, *scene.service.lines]))
-    for log in (scene.callee.log, scene.receiver.log):
-        if log.exists():
-            shutil.copy(log, kept / log.name)
+    for log in scene.folder.glob("*.log"):
+        shutil.copy(log, kept / log.name)
 
 
 __all__ = ["FAULTS", "Fault", "fault", "run", "run_all"]
