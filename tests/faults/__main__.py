@@ -14,7 +14,7 @@ from tests.faults.verdict import Row
 MODULES = (
     "api_faults", "worker_kills", "talking_kills", "goodbye_kills", "webhook_faults", "database_faults", "pool_faults",
     "between_faults", "disk_faults", "poison_faults", "clock_faults", "network_faults", "process_faults",
-    "limit_faults", "schema_faults", "secret_faults", "inbound_faults", "random_kills",
+    "limit_faults", "schema_faults", "secret_faults", "inbound_faults", "recording_faults", "random_kills",
 )  # fmt: skip
 
 
