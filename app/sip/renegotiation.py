@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from functools import partial
 from typing import TYPE_CHECKING
 
 from app.calls.outcome import Outcome, because, hung_up
@@ -17,6 +18,7 @@ from app.sip.multipart import media_type
 from app.sip.pyvoip import SIPStatus
 from app.sip.sdp import Remote, UnusableSdp
 from app.sip.session_timer import SMALLEST, SessionTimer, demanded, granted, settled, too_small
+from app.sip.transaction import State
 from app.sip.usage import DialogUsage
 
 if TYPE_CHECKING:
@@ -33,8 +35,10 @@ class Renegotiation:
         self._refreshing = False
         self._timer: asyncio.TimerHandle | None = None
         self._peer_updates = False
+        self._is_closed = False
 
     def close(self) -> None:
+        self._is_closed = True
         self._settle()
         if self._timer is not None:
             self._timer.cancel()
@@ -100,6 +104,7 @@ class Renegotiation:
         address = self._call.engine.resolver.media(remote.address)
         if address is None:
             self._resolving = True
+            exchange.on_cancel = partial(exchange.respond, SIPStatus.REQUEST_TERMINATED)
             loop.spawn(self._resolve(usage, exchange, remote), name="sip.media_address")
         else:
             self._take(usage, exchange, remote, address)
@@ -109,7 +114,11 @@ class Renegotiation:
             exchange.respond(SIPStatus.TRYING)
         address = await self._call.engine.resolver.media_named(remote.address)
         self._resolving = False
-        self._take(usage, exchange, remote, address)
+        exchange.on_cancel = None
+        if self._is_closed:
+            exchange.respond(SIPStatus.REQUEST_TERMINATED)  # §15.1.2
+        elif exchange.state < State.COMPLETED:
+            self._take(usage, exchange, remote, address)
 
     def _take(self, usage: DialogUsage, exchange: ServerExchange, remote: Remote, address: str | Outcome) -> None:
         session = self._call.session
@@ -174,6 +183,8 @@ class Renegotiation:
         return timer[1]
 
     def _arm(self, timer: SessionTimer) -> None:
+        if self._is_closed:
+            return
         if self._timer is not None:
             self._timer.cancel()
         what = self._refresh if timer.ours else self._expire
@@ -200,7 +211,10 @@ class Renegotiation:
 
     def _refreshed(self, usage: DialogUsage, method: str, response: SipMessage | None, timer: SessionTimer) -> None:
         self._refreshing = False
-        if response is None or response.status_code in (408, 481):
+        if self._is_closed:
+            if response is not None and response.status_code < 300 and method == "INVITE":
+                usage.acknowledge(response.cseq[0])
+        elif response is None or response.status_code in (408, 481):
             self._call.break_off(because(self._peer_is_gone, "the session could not be refreshed"))
         elif response.status_code == int(SIPStatus.REQUEST_PENDING):
             seconds = random.uniform(*_GLARE)

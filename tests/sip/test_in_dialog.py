@@ -242,6 +242,27 @@ async def test_an_update_without_an_offer_is_answered_though_a_re_invite_waits_f
     await peer.expect("200 UPDATE")
 
 
+@pytest.mark.parametrize("method", ["BYE", "CANCEL"])
+async def test_a_re_invite_whose_media_is_looked_up_may_be_given_up(
+    bench: Bench, peer: Peer, talk: Talk, method: str
+) -> None:
+    leg, invite = await talk()
+    before = leg.session.remote if leg.session else None
+    again = peer.request(invite, "INVITE", cseq=1, body=sdp(address="localhost"))
+    peer.send(again)
+    if method == "BYE":
+        peer.ask(invite, "BYE", cseq=2)
+    else:
+        peer.send(build.cancel_for(SipMessage.decode(again)))
+    codes = []
+    while (answer := await peer.next()).status_code != 487:
+        codes.append((answer.status_code, answer.method_name))
+    assert answer.method_name == "INVITE"
+    assert {(100, "INVITE"), (200, method)} >= set(codes)
+    peer.send(build.ack_for(SipMessage.decode(again), answer))
+    assert leg.session is not None and leg.session.remote is before
+
+
 async def test_a_cseq_that_is_not_newer_is_out_of_order(peer: Peer, talk: Talk) -> None:
     _leg, invite = await talk()
     peer.ask(invite, "OPTIONS", cseq=10)
