@@ -71,10 +71,19 @@ async def test_a_refusal_is_told_and_costs_no_process(crew: Crew) -> None:
     assert crew.pids == pids
 
 
-@pytest.mark.parametrize("what", ["die", "raise", "spin", "flood"])
+@pytest.mark.parametrize("what", ["die", "raise", "flood"])
 async def test_a_process_that_dies_is_replaced(crew: Crew, what: str) -> None:
     with pytest.raises(HandLost):
         await crew.do({"do": what})
+    assert crew.pids == []
+    assert await echo(crew) == b"again"
+
+
+@pytest.mark.timeout(600)
+async def test_a_process_that_spins_dies_of_the_cpu_it_used(make_crew: Callable[..., Crew]) -> None:
+    crew = make_crew(seconds=500.0)  # beside eight programs it gets 1/40 of a core, for it is the nicer one
+    with pytest.raises(HandLost):
+        await crew.do({"do": "spin"})
     assert crew.pids == []
     assert await echo(crew) == b"again"
 
