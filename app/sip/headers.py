@@ -16,7 +16,7 @@ MAX_CSEQ = 2**31 - 1  # RFC 3261 §8.1.1.5
 
 # An unclosed quote or bracket swallows the rest, so that no byte is looked at from two starting points.
 _QUOTED = r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)'
-_COMMA = re.compile(rf"{_QUOTED}|<[^>]*+(?:>|\Z)|,", re.DOTALL)
+_COMMA = re.compile(rf"{_QUOTED}|<[^>]*+(?:>|\Z)|,[\s,]*+", re.DOTALL)
 _SEMICOLON = re.compile(rf"{_QUOTED}|;", re.DOTALL)
 _DISPLAY = re.compile(rf"\s*+({_QUOTED})?+", re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
@@ -252,7 +252,7 @@ def unquoted(text: str) -> str:
 def _split(text: str, pattern: re.Pattern[str], separator: str) -> Iterator[str]:
     start = 0
     for match in pattern.finditer(text):
-        if match[0] == separator:
+        if match[0][0] == separator:
             yield text[start : match.start()].strip()
             start = match.end()
     yield text[start:].strip()
