@@ -17,6 +17,7 @@ SDP = "application/sdp"
 
 # What nobody varies, in every INVITE, re-INVITE and UPDATE, and in the answers to them.
 CAPABILITIES: tuple[build.Header, ...] = (("Allow", ALLOW), ("Supported", SUPPORTED), ("User-Agent", USER_AGENT))
+READ: tuple[build.Header, ...] = (("Accept", SDP), ("Accept-Encoding", "identity"))  # for a 415 (RFC 3261 §8.2.3)
 
 
 class Here:

@@ -33,6 +33,7 @@ class Renegotiation:
         self._pending: AwaitedAck | None = None  # of a re-INVITE
         self._resolving = False
         self._refreshing = False
+        self._expects_refresh = False  # of the peer: it runs out without
         self._timer: asyncio.TimerHandle | None = None
         self._peer_updates = False
         self._is_closed = False
@@ -61,7 +62,7 @@ class Renegotiation:
             retry = objection is SIPStatus.INTERNAL_SERVER_ERROR
             exchange.respond(objection, headers=(("Retry-After", "1"),) if retry else ())
         elif request.content and not may_hold_sdp(request):
-            exchange.respond(SIPStatus.UNSUPPORTED_MEDIA_TYPE, headers=(("Accept", compose.SDP),))
+            exchange.respond(SIPStatus.UNSUPPORTED_MEDIA_TYPE, headers=compose.READ)
         elif request.content:
             self._consider(usage, exchange)
         else:
@@ -136,6 +137,8 @@ class Renegotiation:
         if timer is not None:
             headers += timer[1]
             self._arm(timer[0])
+        elif self._timer is not None and self._expects_refresh:
+            self._timer.cancel()  # a refresh that names no interval ends the timer (RFC 4028 §7.2)
         exchange.respond(SIPStatus.OK, headers=headers, body=body, content_type=compose.SDP if body else None)
         if request.method_name == "INVITE":
             self._await_ack(exchange)
@@ -187,6 +190,7 @@ class Renegotiation:
             return
         if self._timer is not None:
             self._timer.cancel()
+        self._expects_refresh = not timer.ours
         what = self._refresh if timer.ours else self._expire
         self._timer = asyncio.get_running_loop().call_later(timer.due, what, timer)
 

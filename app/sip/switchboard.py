@@ -152,7 +152,7 @@ class Switchboard:
         if not request.content:
             return None
         if not may_hold_sdp(request):
-            raise Refusal(SIPStatus.UNSUPPORTED_MEDIA_TYPE, "its body is no SDP", ("Accept", compose.SDP))
+            raise Refusal(SIPStatus.UNSUPPORTED_MEDIA_TYPE, "its body is no SDP", *compose.READ)
         return self._offer(engine, incoming)
 
     def _offer(self, engine: Engine, incoming: Incoming) -> Remote:

@@ -143,7 +143,8 @@ async def test_an_offer_that_cannot_be_taken_leaves_the_call_as_it_was(
     leg, invite = await talk()
     before = leg.session.remote if leg.session else None
     peer.ask(invite, method, body=body, headers=headers, kind=kind)
-    await peer.expect(f"{code} {method}")
+    answer = await peer.expect(f"{code} {method}")
+    assert answer.first("accept-encoding") == ("identity" if code == 415 else None)
     assert leg.session is not None and leg.session.remote is before
     peer.ask(invite, "OPTIONS")
     await peer.expect("200 OPTIONS")

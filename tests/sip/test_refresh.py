@@ -104,6 +104,14 @@ async def test_a_session_that_the_peer_lets_expire_is_ended(bench: Bench, peer: 
     assert (await outcome_of(bench.legs[0])).detail
 
 
+async def test_a_refresh_that_names_no_interval_ends_the_timer(bench: Bench, peer: Peer) -> None:
+    invite = await talk(bench, peer, "600;refresher=uas")
+    peer.ask(invite, "UPDATE")
+    assert (await peer.expect("200 UPDATE")).first("Session-Expires") is None
+    renegotiation = bench.legs[0].renegotiation
+    assert renegotiation._timer is not None and renegotiation._timer.cancelled()
+
+
 async def test_a_refresh_of_the_peer_is_answered_with_the_timer_it_asks_for(bench: Bench, peer: Peer) -> None:
     invite = await talk(bench, peer, "1;refresher=uas")
     peer.ask(invite, "UPDATE", headers=(("Session-Expires", "1800;refresher=uac"), ("Supported", "timer")))
