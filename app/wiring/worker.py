@@ -70,7 +70,7 @@ async def run_worker(settings: Settings) -> int:
         )
         book = NumberBook(database, Numbers(database, sealer))
         phone.take_calls(book.may_know, Arrivals(queue, lease, pool, book).take)
-        await lease.register()  # after that: who calls this early is told to come again, not that he dialled wrong
+        await lease.register(accepting=True)  # after that: who calls this early is told to come again
         sweep = Sweep(
             queue, lease, rescue, max_wait=settings.max_wait,
             phone=phone, goodbyes=changes.goodbyes, predecessor=predecessor(),

@@ -49,13 +49,19 @@ class Lease:
         """By this process's own clock, so that it is False at once after the process stood still (SIGSTOP)."""
         return self._clock.monotonic() < self._sure_until
 
-    async def register(self) -> None:
-        """Raises Unavailable when the database is away."""
+    async def register(self, *, accepting: bool = False) -> None:
+        """Raises Unavailable when the database is away.
+
+        Who is `accepting` from the first beat on is known to be before it says that it is ready: else the dials of the
+        next moment are refused, for there is no worker.
+        """
         holder = self._holder
         self.worker_id = await self._queue.register(
             role=holder.role, capacity=holder.capacity, sip_host=holder.sip_host, sip_port=holder.sip_port
         )
-        await self._renew(running=0, accepting=False)  # for the time: nobody claims before all processes agree on it
+        await self._renew(
+            running=0, accepting=accepting
+        )  # for the time: nobody claims before all processes agree on it
         sip = f"{holder.sip_host}:{holder.sip_port}" if holder.sip_port else None
         _log.info("worker.registered", worker=self.worker_id, sip=sip, capacity=holder.capacity)
 

@@ -1,4 +1,4 @@
-"""Callers of a worker that has just been started: a number of ours is never called unknown."""
+"""A worker that has just been started: who calls or dials then is not told what is not so."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -66,3 +66,11 @@ async def test_once_they_are_read_one_that_is_not_ours_is_not_found(book: Number
     assert book.may_know("100") and not book.may_know("200")
     assert refusal(arrivals, "200") == ["reject 404"]
     assert refusal(arrivals, "100") == ["reject 503"]  # ours, but nobody would believe that this worker holds the call
+
+
+async def test_a_worker_that_is_ready_is_known_to_take_calls(database: Database, sealer: Sealer) -> None:
+    queue = DialQueue(database, sealer)
+    lease = Lease(queue, Holder("worker", 10), SteadyClock())
+    await lease.register(accepting=True)
+    seen = await queue.capacity()
+    assert (seen.workers, seen.free, lease.holds) == (1, 10, True)
