@@ -145,6 +145,7 @@ class Call:
         self._sid = invite.first("x-callsid")
         self._bye = 0
         self._deaf_until: float | None = None  # to BYEs
+        callee.hearing.take(_media_source(invite))  # a packet that came after the end of the call before at that port
         self._tell("INVITE", branch=invite.branch)
         self._task = asyncio.get_running_loop().create_task(self._run())
 

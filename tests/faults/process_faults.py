@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.faults.load import answers, place, surely
+from tests.faults.load import answers, place, placed, surely
 from tests.faults.stage import LOOPBACK, Plan, Stage
 from tests.faults.suite import fault
 from tests.faults.verdict import Told
@@ -23,8 +23,8 @@ from tests.kit.service import ROOT
 async def mixed(stage: Stage, calls: int) -> None:
     """Calls in all states: silent, ringing, talking, about to answer."""
     for script in ("silent", "forever", "r50", "r3000"):
-        await place(stage, calls // 4, script)
-    await stage.until(lambda: stage.callee.count("ACK") >= calls // 4, 20, "ACK")
+        await placed(stage, calls // 4, script)
+    await stage.until(lambda: stage.callee.count("ACK") >= calls // 4, 60, "ACK")
 
 
 async def _killed_whole(stage: Stage, calls: int) -> Told:

@@ -174,7 +174,6 @@ async def everything(stage: Stage, calls: int) -> Told:
         return Told(problems=[f"{len(stage.placed)} calls for {calls} requests and one key"])
     for role in ("worker", "webhooks", "api"):
         stage.kill(role)
-    killed_at = time.time()
     stage.server.kill()
     stage.server.start()
-    return Told(killed_at, ordered=False)
+    return Told(time.time(), ordered=False)  # without a database nobody can be rescued

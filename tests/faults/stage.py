@@ -74,10 +74,15 @@ def peer(module: str, log: Path, *arguments: str) -> Iterator[Peer]:
 
 
 class Server:
-    """One PostgreSQL for a whole run of the suite; from the main thread. Durable: what it loses in a kill is lost."""
+    """One PostgreSQL for a whole run of the suite; from the main thread. Durable: what it loses in a kill is lost.
 
-    def __init__(self, folder: Path) -> None:
+    Not `synced`, it is so against kills of processes only: a disk that is busy with other things (syncing all files in
+    crash recovery took 10 s) does not hold it up.
+    """
+
+    def __init__(self, folder: Path, *, synced: bool = True) -> None:
         self._embedded = EmbeddedPostgres(folder / "postgres")
+        self._synced = synced
         self.url = ""
 
     def start(self) -> None:
@@ -86,6 +91,9 @@ class Server:
         if not self.url:
             self.url = url
             with psycopg.connect(url, autocommit=True) as connection:
+                if not self._synced:
+                    connection.execute("ALTER SYSTEM SET fsync = off")
+                    connection.execute("SELECT pg_reload_conf()")
                 connection.execute("CREATE DATABASE migrated")
             migrate.upgrade(self._named("migrated"))
 

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.timeout(180)
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    one = Server(tmp_path_factory.mktemp("faults"))
+    one = Server(tmp_path_factory.mktemp("faults"), synced=False)
     try:
         one.start()
         yield one
