@@ -118,8 +118,12 @@ class Receiver:
 
     async def wait_for(self, count: int, timeout: float = 10.0) -> list[Seen]:
         """The requests so far, as soon as there are `count`; TimeoutError when they do not come."""
+        return await self.until(lambda: len(self.requests) >= count, timeout)
+
+    async def until(self, enough: Callable[[], bool], timeout: float = 10.0) -> list[Seen]:
+        """The requests so far, as soon as they are `enough`; TimeoutError when they do not come."""
         async with asyncio.timeout(timeout), self._arrived:
-            await self._arrived.wait_for(lambda: len(self.requests) >= count)
+            await self._arrived.wait_for(enough)
         return list(self.requests)
 
     @property
