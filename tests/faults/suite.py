@@ -51,8 +51,10 @@ def fault(
     return register
 
 
-async def run(one: Fault, server: Server, folder: Path, calls: int | None = None, *, full: bool = False) -> Row:
-    """Inject it, let the dust settle, judge."""
+async def run(
+    one: Fault, server: Server, folder: Path, calls: int | None = None, *, full: bool = False, slack: float = 1.0
+) -> Row:
+    """Inject it, let the dust settle, judge. With `slack` the end after a kill may take so many times longer."""
     started = time.monotonic()
     plan = replace(one.plan, times=one.full[1]) if full else one.plan
     try:
@@ -66,7 +68,7 @@ async def run(one: Fault, server: Server, folder: Path, calls: int | None = None
             if not told.never:
                 await scene.until_delivered(_DELIVERED_WITHIN)
             await _settled(scene)
-            row = await judge(one.name, scene, told)
+            row = await judge(one.name, scene, replace(told, within=told.within * slack))
             if not row.passed:
                 _keep(scene, one.name)
     except Exception as error:

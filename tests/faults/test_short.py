@@ -11,7 +11,7 @@ from tests.faults.suite import FAULTS, run
 from tests.faults.table import heading, line
 from tests.faults.verdict import Row
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(400)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,8 @@ def passed(row: Row) -> None:
 
 
 async def test_nothing_is_lost_when_every_process_dies_at_once(server: Server, tmp_path: Path) -> None:
-    row = await run(FAULTS["everything-at-once"], server, tmp_path)
+    # Whoever takes a dead one's place has to be started: 2 s of CPU, 25 s beside eight programs that want all of it.
+    row = await run(FAULTS["everything-at-once"], server, tmp_path, slack=6)
     passed(row)
     assert row.calls == 26
     assert row.lost > 0
