@@ -28,11 +28,12 @@ _budget: ContextVar[_Budget | None] = ContextVar("patience", default=None)
 @contextmanager
 def begun(seconds: float) -> Iterator[None]:
     """All that is waited for within may take `seconds` together."""
-    token = _budget.set(_Budget(seconds))
+    before = _budget.get()
+    _budget.set(_Budget(seconds))
     try:
         yield
     finally:
-        _budget.reset(token)
+        _budget.set(before)  # no reset: a stream that is given up may be closed in another context
 
 
 def renewed() -> None:
