@@ -121,6 +121,8 @@ async def screening(stage: Stage, calls: int) -> Told:
         await stage.until_final(30)
         await inbound.until_heard("ended", ["screens"], kill * half, 40)
         problems += _refused(inbound, "screens", half, max(killed.values()))
+    runs = await stage.rows("SELECT 1 FROM calls WHERE screening = 'running'")
+    problems += [f"{len(runs)} calls that ended are said to be screened still"] if runs else []
     return Told(killed=killed, problems=problems, notes=[f"{stage.times} kills", *await _ends(stage)])
 
 
