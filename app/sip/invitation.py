@@ -140,7 +140,7 @@ class Invitation:
 
     def on_response(self, response: SipMessage) -> None:
         code, tag = response.status_code, response.to_tag or ""
-        if code < 300 and tag not in self._usages and len(self._usages) >= _MOST_FORKS:
+        if code < 300 and tag not in self._usages and len(self._usages) >= _MOST_FORKS and not self._makes_room(code):
             return
         if code < 200:
             self._on_provisional(response)
@@ -173,6 +173,14 @@ class Invitation:
             self._cancel()
         else:
             self._user.on_progress(self, response)
+
+    def _makes_room(self, code: int) -> bool:
+        """Some put a new tag into every 180: an early dialog is forgotten for one that answers."""
+        early = next((tag for tag in self._usages if tag not in self._confirmed), None)
+        if code < 200 or early is None:
+            return False
+        del self._usages[early]
+        return True
 
     def _on_success(self, response: SipMessage) -> None:
         tag = response.to_tag or ""

@@ -90,15 +90,19 @@ async def test_a_to_that_we_would_not_write_is_written_without_its_breaks(bench:
     await answered(leg)
 
 
-async def test_a_hundred_forks_are_not_all_followed(bench: Bench, peer: Peer) -> None:
+@pytest.mark.parametrize("tag", ["fork1", "fork99", "new"])
+async def test_a_hundred_forks_are_not_all_followed_but_the_one_that_answers_is(
+    bench: Bench, peer: Peer, tag: str
+) -> None:
     leg = await bench.call(peer.uri)
     invite = await peer.expect("INVITE")
     for number in range(100):
         peer.answer(invite, 180, tag=f"fork{number}")
-    peer.accept(invite, tag="fork1")
-    assert (await peer.expect("ACK")).to_tag == "fork1"
+    peer.accept(invite, tag=tag)
+    assert (await peer.expect("ACK")).to_tag == tag
     await answered(leg)
-    assert sum(leg._search.invitation.usage(f"fork{n}") is not None for n in range(100)) == 64  # type: ignore[union-attr]
+    known = [*(f"fork{n}" for n in range(100)), "new"]
+    assert sum(leg._search.invitation.usage(each) is not None for each in known) == 64  # type: ignore[union-attr]
 
 
 async def test_a_flood_in_a_dialog_is_not_all_remembered_and_its_bye_is(bench: Bench, peer: Peer) -> None:
