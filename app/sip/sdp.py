@@ -280,9 +280,11 @@ def _remote(
 
 
 def _codecs(stream: Stream, rtpmap: dict[str, str]) -> Iterator[Codec]:
-    for number in dict.fromkeys(stream.formats):
-        if not _NUMBER.match(number) or int(number) > 127:
+    seen: set[int] = set()  # 0 and 000 are one payload type
+    for number in stream.formats:
+        if not _NUMBER.match(number) or int(number) > 127 or int(number) in seen:
             continue
+        seen.add(int(number))
         if number in rtpmap:
             name, _, rest = rtpmap[number].partition("/")
             clock, _, channels = rest.partition("/")

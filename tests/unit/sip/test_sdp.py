@@ -45,6 +45,11 @@ def test_dynamic_payloads_are_known_by_their_name_in_any_case() -> None:
     assert remote.payloads == {97: "PCMA", 99: "telephone-event"}
 
 
+def test_a_payload_number_that_comes_again_with_zeros_before_it_is_the_same_one() -> None:
+    remote = answer("m=audio 40000 RTP/AVP 0 000 0 8", "a=rtpmap:000 telephone-event/8000")
+    assert remote.codecs == (Codec(0, "PCMU"), Codec(8, "PCMA"))
+
+
 def test_an_rtpmap_says_more_than_a_static_number() -> None:
     with pytest.raises(UnusableSdp):
         answer("m=audio 40000 RTP/AVP 0", "a=rtpmap:0 PCMU/16000")
