@@ -212,7 +212,10 @@ class Invitation:
             self.acknowledge(usage)
             if self._abandoned:
                 self._user.on_unwanted(self, usage)
-            usage.bye(lambda answer: self._finish())
+            if usage.ended:  # the peer's BYE came while the name in its Contact was looked up
+                self._finish()
+            else:
+                usage.bye(lambda answer: self._finish())
 
         usage.aim(end)
 

@@ -244,6 +244,24 @@ async def test_a_bye_while_the_contact_is_looked_up_ends_a_call_that_cannot_be_u
     assert not bench.phone.calls
 
 
+async def test_a_bye_while_the_contact_of_an_unwanted_answer_is_looked_up_is_the_end(
+    new_bench: NewBench, peer: Peer
+) -> None:
+    bench = await new_bench(timing=Timing())
+    leg = await bench.call(peer.uri)
+    invite = await peer.expect("INVITE")
+    peer.answer(invite, 180)
+    await told(leg, Progress)
+    leg.hang_up()
+    await peer.expect("CANCEL")
+    peer.answer(invite, 200, headers=row("Contact", f"<sip:peer@localhost:{peer.port}>"), body=sdp())
+    peer.ask(invite, "BYE")
+    got = [await peer.next(), await peer.next()]
+    assert sorted(message.method_name for message in got) == ["ACK", "BYE"]
+    await peer.silence(bench.address)
+    assert not bench.phone.calls and leg.parting.heard
+
+
 async def test_hanging_up_while_the_next_hop_is_looked_up_still_acks_before_the_bye(bench: Bench, peer: Peer) -> None:
     leg = await bench.call(peer.uri)
 
