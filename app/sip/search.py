@@ -173,12 +173,14 @@ class Search:
         else:
             self._ask_next_target(outcome)
 
+    # A refused one may be answered by another branch while the next one is on its way: its end is not the search's.
+
     def on_unwanted(self, invitation: Invitation, usage: DialogUsage) -> None:
-        if invitation is self.invitation:
+        if self._stopped and invitation is self.invitation:
             self._seeker.on_unwanted(usage)
 
     def on_finished(self, invitation: Invitation) -> None:
-        if invitation is self.invitation:
+        if self._stopped and invitation is self.invitation:
             self._seeker.on_finished()
 
     # --

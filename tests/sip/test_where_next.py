@@ -1,5 +1,6 @@
 """Challenges, redirections, the next address: which INVITE leaves after one was refused."""
 
+import asyncio
 import ipaddress
 import re
 
@@ -10,6 +11,7 @@ from app.calls.outcome import Reason
 from app.calls.ports import Ended, Moved
 from app.calls.status import Status
 from app.sip.message import SipMessage
+from app.sip.resolve import Places
 from app.sip.transaction import Timing
 from tests.sip.conftest import Bench, NewBench, answered, outcome_of, told
 from tests.sip.peer import Peer, row
@@ -236,6 +238,31 @@ async def test_a_redirection_to_a_refused_address_is_not_followed(bench: Bench, 
     await peer.expect("ACK")
     outcome = await outcome_of(leg)
     assert (outcome.reason, outcome.sip_code) == (Reason.ADDRESS_DENIED, 302)
+
+
+async def test_another_branch_that_answers_while_the_next_target_is_looked_up_does_not_end_the_search(
+    bench: Bench, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leg = await bench.call(peer.uri)
+    invite = await peer.expect("INVITE")
+    resolver, found = leg.engine.resolver, asyncio.Event()
+    hops = resolver.hops
+
+    async def hops_when_found(uri: str) -> Places:
+        await found.wait()
+        return await hops(uri)
+
+    monkeypatch.setattr(resolver, "hops", hops_when_found)
+    peer.answer(invite, 302, "Moved", tag="one", headers=row("Contact", f"<sip:bob@localhost:{peer.port}>"))
+    await peer.expect("ACK")
+    peer.accept(invite, tag="two")
+    assert (await peer.expect("ACK")).to_tag == "two"
+    peer.answer(await peer.expect("BYE"), 200)
+    await peer.silence(bench.address)  # the phone has heard that
+    found.set()
+    peer.accept(await peer.expect("INVITE"))
+    await peer.expect("ACK")
+    await answered(leg)
 
 
 async def test_credentials_stay_with_the_host_they_were_given_for(bench: Bench, peer: Peer) -> None:
