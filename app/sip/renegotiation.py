@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -188,11 +189,13 @@ class Renegotiation:
     def _arm(self, timer: SessionTimer) -> None:
         if self._is_closed:
             return
+        self._expects_refresh = not timer.ours
+        self._start(timer.due, self._refresh if timer.ours else self._expire, timer)
+
+    def _start(self, seconds: float, what: Callable[[SessionTimer], None], timer: SessionTimer) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._expects_refresh = not timer.ours
-        what = self._refresh if timer.ours else self._expire
-        self._timer = asyncio.get_running_loop().call_later(timer.due, what, timer)
+        self._timer = asyncio.get_running_loop().call_later(seconds, what, timer)
 
     def _expire(self, timer: SessionTimer) -> None:
         self._call.break_off(because(self._peer_is_gone, "the peer let the session timer run out"))
@@ -221,8 +224,7 @@ class Renegotiation:
         elif response is None or response.status_code in (408, 481):
             self._call.break_off(because(self._peer_is_gone, "the session could not be refreshed"))
         elif response.status_code == int(SIPStatus.REQUEST_PENDING):
-            seconds = random.uniform(*_GLARE)
-            self._timer = asyncio.get_running_loop().call_later(seconds, self._refresh, timer)
+            self._start(random.uniform(*_GLARE), self._refresh, timer)
         elif response.status_code < 300:
             if method == "INVITE":
                 usage.acknowledge(response.cseq[0])

@@ -98,6 +98,23 @@ async def test_after_a_491_the_refresh_comes_again_soon_and_not_when_the_session
         peer.answer(await peer.expect("UPDATE"), code)
 
 
+async def test_a_refresh_of_the_peers_that_crosses_ours_leaves_no_second_timer(
+    new_bench: NewBench, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = await new_bench(timing=Timing())
+    dues = iter((0.05, 3600.0, 3600.0))
+    monkeypatch.setattr(SessionTimer, "due", property(lambda timer: next(dues)))
+    monkeypatch.setattr("app.sip.renegotiation._GLARE", (0.021, 0.04))
+    invite = await talk(bench, peer, "1800;refresher=uac")
+    ours = await peer.expect("UPDATE")
+    peer.ask(invite, "UPDATE", headers=(("Session-Expires", "1800;refresher=uac"), ("Supported", "timer")))
+    await peer.expect("200 UPDATE")
+    expiry = bench.legs[0].renegotiation._timer
+    peer.answer(ours, 491)
+    peer.answer(await peer.expect("UPDATE"), 200)
+    assert expiry is not None and expiry.cancelled()
+
+
 async def test_a_session_that_the_peer_lets_expire_is_ended(bench: Bench, peer: Peer) -> None:
     await talk(bench, peer, "1;refresher=uas")
     await peer.expect("BYE")
