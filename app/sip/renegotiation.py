@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from app.sip.message import SipMessage
 from app.sip.multipart import media_type
 from app.sip.pyvoip import SIPStatus
 from app.sip.sdp import Remote, UnusableSdp
-from app.sip.session_timer import SMALLEST, SessionTimer, demanded, granted, settled, too_small
+from app.sip.session_timer import SMALLEST, SessionTimer, demanded, granted, least, settled, too_small
 from app.sip.transaction import State
 from app.sip.usage import DialogUsage
 
@@ -35,6 +36,7 @@ class Renegotiation:
         self._resolving = False
         self._refreshing = False
         self._expects_refresh = False  # of the peer: it runs out without
+        self._least = 0  # seconds: the longest Min-SE that was heard
         self._timer: asyncio.TimerHandle | None = None
         self._peer_updates = False
         self._is_closed = False
@@ -52,6 +54,7 @@ class Renegotiation:
         """A re-INVITE or UPDATE."""
         request = exchange.request
         objection = self._call.objection(usage, request)
+        self._least = max(self._least, least(request))
         is_offer = bool(request.content) or request.method_name == "INVITE"
         if too_small(request):
             exchange.respond(SIPStatus.SESSION_INTERVAL_TOO_SMALL, headers=(("Min-SE", str(SMALLEST)),))
@@ -180,6 +183,7 @@ class Renegotiation:
     def grant_timer(self, invite: SipMessage) -> list[Header]:
         """The same in our 2xx to the peer's INVITE: its headers."""
         self._peer_updates = _knows_update(invite)
+        self._least = least(invite)
         timer = granted(invite)
         if timer is None:
             return []
@@ -205,9 +209,11 @@ class Renegotiation:
         if usage is None or self._pending is not None:
             self._arm(timer)
             return
+        timer = replace(timer, interval=max(timer.interval, self._least))
         headers: list[Header] = [
             ("Contact", usage.here.contact),
             ("Session-Expires", timer.value(request_is_ours=True)),
+            *([("Min-SE", str(self._least))] if self._least else []),  # else a proxy may shorten it (RFC 4028 §7.1)
             *compose.CAPABILITIES,
         ]
         self._refreshing = True
@@ -235,6 +241,7 @@ class Renegotiation:
         elif response.status_code == int(SIPStatus.SESSION_INTERVAL_TOO_SMALL) and (
             longer := demanded(response, timer)
         ):
+            self._least = max(self._least, longer.interval)
             self._refresh(longer)
         else:
             self._arm(timer)  # refused this time (488…): the session lives until it expires

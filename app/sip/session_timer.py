@@ -70,8 +70,13 @@ def too_small(request: SipMessage) -> bool:
     return match is not None and int(match[1]) < SMALLEST
 
 
+def least(message: SipMessage) -> int:
+    """The fewest seconds that a 422, or a request of the peer, allows; 0 when it names none."""
+    match = _VALUE.match(message.first("min-se") or "")
+    return int(match[1]) if match is not None else 0
+
+
 def demanded(refusal: SipMessage, timer: SessionTimer) -> SessionTimer | None:
     """What a 422 to our refresh asks for (§7.3); None: no more than it was offered."""
-    match = _VALUE.match(refusal.first("min-se") or "")
-    interval = int(match[1]) if match is not None else 0
+    interval = least(refusal)
     return SessionTimer(interval, timer.ours) if interval > timer.interval else None

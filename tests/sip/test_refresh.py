@@ -67,8 +67,18 @@ async def test_a_refresh_that_is_too_short_comes_again_at_once_as_long_as_is_ask
     await talk(bench, peer, "1;refresher=uac")
     peer.answer(await peer.expect("UPDATE"), 422, headers=(("Min-SE", "300"),))
     again = await peer.expect("UPDATE")
-    assert again.first("Session-Expires") == "300;refresher=uac"
-    peer.answer(again, 200, headers=(("Session-Expires", "300;refresher=uac"),))
+    assert (again.first("Session-Expires"), again.first("Min-SE")) == ("300;refresher=uac", "300")
+    peer.answer(again, 200, headers=(("Session-Expires", "1;refresher=uac"),))  # of one that did not read it
+    third = await peer.expect("UPDATE")
+    assert (third.first("Session-Expires"), third.first("Min-SE")) == ("300;refresher=uac", "300")
+
+
+async def test_a_refresh_is_no_shorter_than_the_peers_own_allowed(bench: Bench, peer: Peer) -> None:
+    invite = await talk(bench, peer, "600;refresher=uac")
+    peer.ask(invite, "UPDATE", headers=(("Session-Expires", "1;refresher=uas"), ("Min-SE", "200")))
+    assert (await peer.expect("200 UPDATE")).first("Session-Expires") == "1;refresher=uas"
+    ours = await peer.expect("UPDATE")
+    assert (ours.first("Session-Expires"), ours.first("Min-SE")) == ("200;refresher=uac", "200")
 
 
 @pytest.mark.parametrize("code", [481, 408])
