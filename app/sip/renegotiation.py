@@ -33,7 +33,8 @@ class Renegotiation:
     def __init__(self, call: "Conversation") -> None:
         self._call = call
         self._pending: AwaitedAck | None = None  # of a re-INVITE
-        self._resolving = False
+        self._resolving = ""  # the method of an offer whose media is looked up
+        self._answers = 0  # that were heard or given: of those whose media is looked up, the newest counts
         self._refreshing = False
         self._expects_refresh = False  # of the peer: it runs out without
         self._least = 0  # seconds: the longest Min-SE that was heard
@@ -58,8 +59,10 @@ class Renegotiation:
         is_offer = bool(request.content) or request.method_name == "INVITE"
         if too_small(request):
             exchange.respond(SIPStatus.SESSION_INTERVAL_TOO_SMALL, headers=(("Min-SE", str(SMALLEST)),))
-        elif is_offer and (self._pending is not None or self._resolving):
-            exchange.respond(SIPStatus.INTERNAL_SERVER_ERROR, headers=(("Retry-After", "1"),))  # §14.2
+        elif (is_offer and (self._pending is not None or self._resolving)) or (
+            self._resolving == request.method_name == "UPDATE"
+        ):
+            exchange.respond(SIPStatus.INTERNAL_SERVER_ERROR, headers=(("Retry-After", "1"),))  # §14.2, RFC 3311 §5.2
         elif is_offer and self._refreshing:
             exchange.respond(SIPStatus.REQUEST_PENDING)
         elif objection is not None:
@@ -89,15 +92,16 @@ class Renegotiation:
             remote = message.sdp(self._srtp())
         except UnusableSdp:
             return
+        self._answers += 1
         address = self._call.engine.resolver.media(remote.address)
         if address is None:
-            loop.spawn(self._resolve_answer(usage, remote), name="sip.media_address")
+            loop.spawn(self._resolve_answer(usage, remote, self._answers), name="sip.media_address")
         elif isinstance(address, str):
             self._call.change(usage, remote, address)
 
-    async def _resolve_answer(self, usage: DialogUsage, remote: Remote) -> None:
+    async def _resolve_answer(self, usage: DialogUsage, remote: Remote, number: int) -> None:
         address = await self._call.engine.resolver.media_named(remote.address)
-        if isinstance(address, str):
+        if isinstance(address, str) and number == self._answers and not self._is_closed:
             self._call.change(usage, remote, address)
 
     def _consider(self, usage: DialogUsage, exchange: ServerExchange) -> None:
@@ -108,7 +112,7 @@ class Renegotiation:
             return
         address = self._call.engine.resolver.media(remote.address)
         if address is None:
-            self._resolving = True
+            self._resolving = exchange.request.method_name
             exchange.on_cancel = partial(exchange.respond, SIPStatus.REQUEST_TERMINATED)
             loop.spawn(self._resolve(usage, exchange, remote), name="sip.media_address")
         else:
@@ -118,7 +122,7 @@ class Renegotiation:
         if exchange.request.method_name == "INVITE":
             exchange.respond(SIPStatus.TRYING)
         address = await self._call.engine.resolver.media_named(remote.address)
-        self._resolving = False
+        self._resolving = ""
         exchange.on_cancel = None
         if self._is_closed:
             exchange.respond(SIPStatus.REQUEST_TERMINATED)  # §15.1.2
@@ -130,6 +134,7 @@ class Renegotiation:
         if isinstance(address, Outcome) or session is None:
             _refuse(exchange, (address.detail or "") if isinstance(address, Outcome) else "no media")
             return
+        self._answers += 1
         body = session.answer(remote)
         self._accept(usage, exchange, body)
         self._call.change(usage, remote, address)

@@ -1,5 +1,6 @@
 """What the peer asks inside a dialog, and what is answered."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -262,6 +263,19 @@ async def test_a_re_invite_whose_media_is_looked_up_may_be_given_up(
     assert {(100, "INVITE"), (200, method)} >= set(codes)
     peer.send(build.ack_for(SipMessage.decode(again), answer))
     assert leg.session is not None and leg.session.remote is before
+
+
+async def test_an_update_waits_for_the_one_before_it(
+    bench: Bench, peer: Peer, talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _leg, invite = await talk()
+    found: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    monkeypatch.setattr(bench.legs[0].engine.resolver, "media_named", lambda name: found)
+    peer.ask(invite, "UPDATE", body=sdp(address="localhost"))
+    peer.ask(invite, "UPDATE")
+    assert (await peer.expect("500 UPDATE")).first("retry-after")  # RFC 3311 §5.2
+    found.set_result("127.0.0.1")
+    await peer.expect("200 UPDATE")
 
 
 async def test_a_cseq_that_is_not_newer_is_out_of_order(peer: Peer, talk: Talk) -> None:

@@ -1,5 +1,7 @@
 """Session timers on the wire (RFC 4028): our refresh, the peer's, and a session that nobody refreshed."""
 
+import asyncio
+
 import pytest
 
 from app.calls.outcome import Reason
@@ -79,6 +81,32 @@ async def test_a_refresh_is_no_shorter_than_the_peers_own_allowed(bench: Bench, 
     assert (await peer.expect("200 UPDATE")).first("Session-Expires") == "1;refresher=uas"
     ours = await peer.expect("UPDATE")
     assert (ours.first("Session-Expires"), ours.first("Min-SE")) == ("200;refresher=uac", "200")
+
+
+async def test_an_answer_whose_media_was_looked_up_for_long_does_not_undo_a_newer_one(
+    new_bench: NewBench, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = await new_bench(timing=Timing())
+    dues = iter((0.05, 3600.0))
+    monkeypatch.setattr(SessionTimer, "due", property(lambda timer: next(dues)))
+    invite = await talk(bench, peer, "1800;refresher=uac", allow="INVITE, BYE")
+    leg, found = bench.legs[0], asyncio.Event()
+
+    async def address_when_found(name: str) -> str:
+        await found.wait()
+        asyncio.get_running_loop().call_soon(found.clear)
+        return "127.0.0.1"
+
+    monkeypatch.setattr(leg.engine.resolver, "media_named", address_when_found)
+    peer.answer(await peer.expect("INVITE"), 200, body=sdp(address="localhost", port=7000))
+    await peer.expect("ACK")
+    peer.ask(invite, "UPDATE", body=sdp(port=7002))
+    await peer.expect("200 UPDATE")
+    found.set()
+    while found.is_set():
+        await asyncio.sleep(0)
+    assert leg.session is not None and leg.session.remote is not None
+    assert leg.session.remote.port == 7002
 
 
 @pytest.mark.parametrize("code", [481, 408])
