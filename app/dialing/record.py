@@ -17,7 +17,7 @@ from app.calls.outcome import Outcome
 from app.calls.parameters import Fired, Headers, owed, status_callback
 from app.calls.ports import Answered, Arrival, Clock, DialogFacts, Goodbye, Progress
 from app.calls.sid import RecordingSid
-from app.calls.status import FINAL, Status
+from app.calls.status import FINAL, Status, may_become
 from app.runtime import log
 
 _log = log.get(__name__)
@@ -111,9 +111,15 @@ class Record:
         self._change(self._clock.now(), None, Facts(recording_sid=sid, recording_duration=seconds))
 
     def end(self, outcome: Outcome, facts: Facts | None = None) -> None:
-        """The one way to a final status; safe to reach twice, the first outcome stays."""
+        """The one way to a final status; safe to reach twice, the first outcome stays.
+
+        An end that cannot follow, as completed without an answer, is a failure: the store would write nothing at all.
+        """
         if self.is_final:
             return
+        if not may_become(self.call.status, outcome.status):
+            _log.error("call.odd_end", call=self.call.sid, status=self.call.status, end=outcome.status)
+            outcome = replace(outcome, status=Status.FAILED)
         now = self._clock.now()
         facts = replace(
             facts or Facts(),

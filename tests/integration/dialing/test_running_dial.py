@@ -157,6 +157,17 @@ async def test_a_target_that_cannot_be_dialled_was_never_initiated(stage: Stage,
     assert [one["CallStatus"] for one in await on.owed(record.sid)] == ["failed"]
 
 
+async def test_an_end_that_cannot_be_ends_the_record_all_the_same(stage: Stage) -> None:
+    on = await stage.start(dial(ALICE))
+    leg = await on.leg(ALICE)
+    leg.rings()
+    leg.ends(hung_up(Reason.CALLEE_HANGUP))
+    parent, [record] = await on.over()
+    assert (record.status, record.reason) == ("failed", "callee-hangup")
+    assert [one["CallStatus"] for one in await on.owed(record.sid)][-1] == "failed"
+    assert parent.dial_call_status == "failed"
+
+
 async def test_without_a_free_port_the_leg_fails_for_want_of_capacity(stage: Stage) -> None:
     stage.phone.has_ports = False
     on = await stage.start(dial(ALICE))
