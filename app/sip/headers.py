@@ -47,8 +47,9 @@ class Address:
         quoted = _DISPLAY.match(text)
         after = quoted.end() if quoted else 0
         start = text.find("<", after)
+        params = text.find(";", after, start)
         # sip:a@h;+sip.instance="<urn:uuid:…>": that bracket stands in a parameter's quotes.
-        if start < 0 or (after < start and not (quoted and quoted[1]) and text.count('"', after, start) % 2):
+        if start < 0 or (params >= 0 and not (quoted and quoted[1]) and text.count('"', params, start) % 2):
             uri, _, rest = text.strip().partition(";")
             if not uri or (quoted and quoted[1]):
                 raise HeaderError("no URI in the address")

@@ -26,6 +26,7 @@ from app.sip.headers import Address, HeaderError, Target, Via, hostport, parse_c
         ("sip:a@h?X=1;tag=9", "sip:a@h?X=1", None, "9"),
         ('sip:a@h;+sip.instance="<urn:uuid:1>";tag=7', "sip:a@h", None, "7"),
         ('Bob "the" Builder <sip:a@h>;tag=1', "sip:a@h", 'Bob "the" Builder', "1"),
+        ('19" Rack <sip:a@h>;tag=1', "sip:a@h", '19" Rack', "1"),
     ],
 )
 def test_an_address_is_read_with_or_without_brackets(text: str, uri: str, display: str | None, tag: str | None) -> None:
