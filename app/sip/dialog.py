@@ -21,7 +21,7 @@ def routing(remote_target: str, route_set: Sequence[str]) -> Routing:
     A Contact's headers have no place in a Request-URI (§19.1.1, table 1). Raises app.sip.headers.HeaderError when the
     topmost route is no SIP URI.
     """
-    if "?" in remote_target or ";method=" in remote_target:
+    if "?" in remote_target or ";method=" in remote_target.lower():
         remote_target = as_request_uri(remote_target)
     if not route_set:
         return Routing(remote_target, (), remote_target)

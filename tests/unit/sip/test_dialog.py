@@ -22,6 +22,7 @@ def test_without_routes_a_request_goes_to_the_remote_target() -> None:
 
 def test_a_contacts_headers_stay_out_of_the_request_uri() -> None:
     assert routing("sip:a@h;ob?Subject=x;y", []).request_uri == "sip:a@h;ob"
+    assert routing("sip:a@h;Method=INVITE;ob", []).request_uri == "sip:a@h;ob"
 
 
 def test_a_loose_route_keeps_the_request_uri() -> None:
