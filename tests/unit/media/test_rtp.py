@@ -37,7 +37,7 @@ async def test_comfort_keeps_time(session, peer):
     begun = loop.time()
     for _ in range(25):
         await peer.hear()
-    assert 0.35 < loop.time() - begun < 2.0
+    assert 0.28 < loop.time() - begun < 5.0
 
 
 async def test_what_the_peer_says_is_read(session, peer, beats):
